@@ -1,0 +1,1 @@
+"""A reproducibility benchmark for weakly-supervised semantic segmentation."""

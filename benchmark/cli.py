@@ -1,0 +1,351 @@
+"""The commands. Thin: what a command does is imported inside it, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.plan import Plan
+    from benchmark.store import Store
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Reproduces the published tables of weakly-supervised segmentation, cell by cell.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Make or check a folder of images.")
+weights_app = typer.Typer(no_args_is_help=True, help="Initial weights that the package ships.")
+app.add_typer(data_app, name="data")
+app.add_typer(weights_app, name="weights")
+
+
+class Listed(StrEnum):
+    """What ``list`` can list."""
+
+    tables = "tables"
+    methods = "methods"
+    profiles = "profiles"
+    stages = "stages"
+
+
+class LabelSourceName(StrEnum):
+    """Where image labels come from."""
+
+    csv = "csv"
+    xml = "xml"
+    masks = "masks"
+
+
+Table = Annotated[str, typer.Option("--table", help="Id of a table; see `list tables`.")]
+ProfileName = Annotated[str, typer.Option("--profile", help="scenes, light or paper.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, 3 for an interval.")]
+StoreFolder = Annotated[
+    Path, typer.Option("--store", envvar="WSSS_STORE", help="Folder of finished stages.")
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder that the tables are written to.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder in VOC layout.")]
+Classes = Annotated[
+    str | None, typer.Option("--classes", help="Evaluated classes, comma-separated [all 20].")
+]
+Labels = Annotated[
+    LabelSourceName | None, typer.Option("--labels", help="Source of the image labels.")
+]
+LabelsCsv = Annotated[
+    Path | None, typer.Option("--labels-csv", help="CSV with a column id and one a class.")
+]
+WeightFiles = Annotated[
+    list[str] | None,
+    typer.Option("--weights", help="Initial weights: FILE, or NAME=FILE where there are several."),
+]
+SaliencyFolder = Annotated[
+    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, e.g. DSS=saliency/.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+KeepStale = Annotated[
+    bool, typer.Option("--keep-stale", help="Use stages whose code has changed; cells say so.")
+]
+
+
+@app.command()
+def run(
+    table: Table,
+    profile: ProfileName = "scenes",
+    seeds: Seeds = 1,
+    data: Data = None,
+    classes: Classes = None,
+    labels: Labels = None,
+    labels_csv: LabelsCsv = None,
+    weights: WeightFiles = None,
+    saliency: SaliencyFolder = None,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    keep_stale: KeepStale = False,
+    as_json: Json = False,
+) -> None:
+    """Run what a table still needs and write the table beside the published one."""
+    plan = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
+    from benchmark.progress import make_progress
+    from benchmark.runner import run_plan
+
+    finished = _store(store)
+    run_plan(plan, finished, make_progress(as_json), keep_stale=keep_stale, announce=_say)
+    _report(plan, finished, results, as_json)
+
+
+@app.command()
+def report(
+    table: Table,
+    profile: ProfileName = "scenes",
+    seeds: Seeds = 1,
+    data: Data = None,
+    classes: Classes = None,
+    labels: Labels = None,
+    labels_csv: LabelsCsv = None,
+    weights: WeightFiles = None,
+    saliency: SaliencyFolder = None,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Write the table from what the store holds; nothing is run."""
+    plan = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
+    _report(plan, _store(store), results, as_json)
+
+
+@app.command()
+def plan(
+    table: Table,
+    profile: ProfileName = "scenes",
+    seeds: Seeds = 1,
+    data: Data = None,
+    classes: Classes = None,
+    labels: Labels = None,
+    labels_csv: LabelsCsv = None,
+    weights: WeightFiles = None,
+    saliency: SaliencyFolder = None,
+    store: StoreFolder = Path("store"),
+    as_json: Json = False,
+) -> None:
+    """Show the stages of a table, which are cached, and what the others will cost."""
+    made = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
+    from benchmark.listing import plan_rows, print_plan
+
+    rows = plan_rows(made, _store(store))
+    if as_json:
+        _print_json(rows)
+    else:
+        print_plan(rows)
+
+
+@app.command("list")
+def list_(what: Listed, as_json: Json = False) -> None:
+    """List tables, methods, profiles or stages."""
+    from benchmark.listing import listed, print_listed
+
+    rows = listed(what.value)
+    if as_json:
+        _print_json(rows)
+    else:
+        print_listed(rows)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Show versions and devices, and what each profile still needs on this machine."""
+    from benchmark.doctor import examine, print_examination
+
+    found = examine()
+    if as_json:
+        _print_json(found)
+    else:
+        print_examination(found)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+@data_app.command("scenes")
+def data_scenes(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the images.")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    train_images: Annotated[int, typer.Option(min=1)] = 500,
+    val_images: Annotated[int, typer.Option(min=1)] = 150,
+    size: Annotated[int, typer.Option(min=48, help="Pixels a side.")] = 96,
+    co_occurrence: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Rate of the usual background.")
+    ] = 0.8,
+) -> None:
+    """Write the generated scenes in VOC layout."""
+    from benchmark.data.scenes import SceneOptions, write_scenes
+    from benchmark.progress import make_progress
+
+    options = SceneOptions(
+        seed=seed,
+        train_images=train_images,
+        val_images=val_images,
+        size=size,
+        co_occurrence=co_occurrence,
+    )
+    with make_progress().task("scenes", train_images + val_images) as task:
+        write_scenes(folder, options, task)
+    print(f"wrote {train_images} training and {val_images} validation images to {folder}")
+
+
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="A folder in VOC layout.")],
+    classes: Classes = None,
+    labels: Labels = None,
+    labels_csv: LabelsCsv = None,
+    as_json: Json = False,
+) -> None:
+    """Check every image, mask and label of a folder; exit 1 if anything is wrong."""
+    import dataclasses
+
+    from benchmark.data.check import check_dataset
+    from benchmark.data.voc import open_voc
+    from benchmark.listing import print_check
+    from benchmark.progress import make_progress
+
+    dataset = open_voc(
+        folder,
+        classes=_split_names(classes),
+        labels=labels.value if labels else None,
+        labels_csv=labels_csv,
+    )
+    checked = check_dataset(dataset, make_progress(as_json))
+    if as_json:
+        _print_json(dataclasses.asdict(checked))
+    else:
+        print_check(checked)
+    if checked.problems:
+        raise typer.Exit(1)
+
+
+@weights_app.command("make")
+def weights_make(
+    name: Annotated[str, typer.Argument(help="Name of shipped weights, e.g. vgg16_slim.")],
+    out: Annotated[Path, typer.Option(help="The safetensors file to write.")],
+) -> None:
+    """Make the package's own initial weights again, from generated objects alone."""
+    from benchmark.pretraining import make_weights
+    from benchmark.progress import make_progress
+
+    accuracy = make_weights(name, out, make_progress())
+    print(f"wrote {out} (accuracy on held-out generated objects: {accuracy:.3f})")
+
+
+def main() -> None:
+    """Run a command; a mistake of the user's is one line on stderr and exit status 2."""
+    try:
+        status = app(standalone_mode=False)
+    except BenchmarkError as error:
+        sys.exit(_complain(str(error)))
+    except typer.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        _say("interrupted; finished stages are kept, run the command again to go on")
+        sys.exit(130)
+    except Exception as error:
+        usage = getattr(error, "format_message", None)
+        if usage is None:
+            raise
+        sys.exit(_complain(usage()))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _store(folder: Path) -> Store:
+    from benchmark.store import Store
+
+    return Store(folder)
+
+
+def _plan(
+    table: str,
+    profile: str,
+    seeds: int,
+    data: Path | None,
+    classes: str | None,
+    labels: LabelSourceName | None,
+    labels_csv: Path | None,
+    weights: list[str] | None,
+    saliency: str | None,
+) -> Plan:
+    from benchmark.plan import UserFiles, make_plan
+    from benchmark.profiles import load_profile
+    from benchmark.tables import load_table
+
+    chosen_table, chosen_profile = load_table(table), load_profile(profile)
+    wanted = [name for name, kind in chosen_profile.weights.items() if kind.source == "user"]
+    name, folder = _named(saliency)
+    files = UserFiles(
+        data=data,
+        classes=_split_names(classes),
+        labels=labels.value if labels else None,
+        labels_csv=labels_csv,
+        weights=_weight_files(weights or [], wanted),
+        saliency=folder,
+        saliency_name=name,
+    )
+    return make_plan(chosen_table, chosen_profile, files, range(seeds))
+
+
+def _split_names(names: str | None) -> tuple[str, ...] | None:
+    return tuple(name.strip() for name in names.split(",")) if names else None
+
+
+def _named(value: str | None) -> tuple[str | None, Path | None]:
+    """Split NAME=PATH; a plain path is named after its last part."""
+    if value is None:
+        return None, None
+    name, separator, path = value.partition("=")
+    return (name, Path(path)) if separator else (Path(value).name, Path(value))
+
+
+def _weight_files(given: list[str], wanted: list[str]) -> dict[str, Path]:
+    files = {}
+    for value in given:
+        name, separator, path = value.partition("=")
+        if separator:
+            files[name] = Path(path)
+        elif len(wanted) == 1:
+            files[wanted[0]] = Path(value)
+        else:
+            raise BenchmarkError(f"--weights {value}: say which, NAME=FILE ({', '.join(wanted)})")
+    return files
+
+
+def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:
+    from benchmark.report.console import print_report
+    from benchmark.report.server import load_server_scores
+    from benchmark.report.writers import write_index, write_report
+    from benchmark.runner import report_plan
+
+    server_scores = load_server_scores(results / plan.profile.id, plan.table)
+    made = report_plan(plan, store, server_scores)
+    written = [*write_report(made, results), write_index(results)]
+    if as_json:
+        print((results / plan.profile.id / f"{plan.table.id}.json").read_text())
+    else:
+        print_report(made, written)

@@ -1,0 +1,1 @@
+"""Data sets: the VOC layout, its checks, and the generated scenes."""

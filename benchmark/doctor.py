@@ -1,0 +1,81 @@
+"""What this machine has, and what each profile still needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmark.plan import PRETRAINED
+from benchmark.profiles import Profile, load_profile, profile_ids
+from benchmark.provenance import DISTRIBUTIONS, environment
+from benchmark.registry import method_entry_points
+
+
+def examine() -> dict[str, Any]:
+    """Return versions, devices, problems, and what each profile needs from the user."""
+    import torch
+
+    installed = environment()
+    problems = [
+        f"{name} is not installed: run the README's install command"
+        for name in DISTRIBUTIONS
+        if name not in installed
+    ]
+    if not method_entry_points():
+        problems.append("no method is registered: run the README's install command")
+    needs = {}
+    for profile_id in profile_ids():
+        profile = load_profile(profile_id)
+        problems += _missing_weights(profile)
+        needs[profile_id] = _needs(profile)
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {
+        "python": sys.version.split()[0],
+        "environment": installed,
+        "cores": len(os.sched_getaffinity(0)),
+        "gpus": gpus,
+        "problems": problems,
+        "profiles": needs,
+    }
+
+
+def print_examination(found: dict[str, Any]) -> None:
+    """Print what ``examine`` found."""
+    console = Console(highlight=False)
+    for name, value in found["environment"].items():
+        console.print(f"{name:12} {value}")
+    console.print(f"{'cores':12} {found['cores']}")
+    console.print(f"{'GPUs':12} {', '.join(found['gpus']) or 'none'}")
+    for profile, needs in found["profiles"].items():
+        console.print(f"profile {profile}: {'; '.join(needs) if needs else 'ready'}")
+    for problem in found["problems"]:
+        console.print(f"problem: {problem}")
+
+
+def _missing_weights(profile: Profile) -> list[str]:
+    shipped = [name for name, weights in profile.weights.items() if weights.source == "package"]
+    return [
+        f"the package lacks {_shipped(name).name}: `python -m benchmark weights make {name}`"
+        for name in shipped
+        if not _shipped(name).is_file()
+    ]
+
+
+def _shipped(name: str) -> Path:
+    return PRETRAINED / f"{name}.safetensors"
+
+
+def _needs(profile: Profile) -> list[str]:
+    needs = []
+    if profile.data.kind == "voc":
+        needs.append("give --data FOLDER in VOC layout")
+    for name, weights in profile.weights.items():
+        if weights.source == "user":
+            needs.append(f"--weights {name}=FILE ({weights.title} {weights.architecture})")
+    if profile.saliency.kind == "folder":
+        needs.append("--saliency NAME=FOLDER of grey PNGs")
+    return needs

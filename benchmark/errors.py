@@ -1,0 +1,7 @@
+"""Mistakes of the user's, told in one line."""
+
+from __future__ import annotations
+
+
+class BenchmarkError(Exception):
+    """A mistake that its message alone explains: what is wrong, where, and the mend."""

@@ -1,0 +1,223 @@
+"""Makes the stages that are needed, in order, each once, and goes on where a kill stopped it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
+
+from filelock import Timeout
+
+from benchmark.errors import BenchmarkError
+from benchmark.progress import Progress
+from benchmark.provenance import PeakMemory
+from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
+
+StageFunction = Callable[[Workspace], Metrics]
+
+
+def execute(
+    stages: Sequence[Stage],
+    store: Store,
+    functions: Mapping[str, StageFunction],
+    progress: Progress,
+    *,
+    keep_stale: bool = False,
+    announce: Callable[[str], None],
+) -> dict[str, Record]:
+    """Bring the stages into the store and return the records, by key, of all that are there.
+
+    Made are the stages asked for, damaged ones, and what these need that is not there yet.
+    Stale ones are made again unless ``keep_stale``. ``announce`` is called with one line for
+    whatever is unusual. Raises BenchmarkError, with the stage's label, for mistakes of the
+    user's and a full disk.
+    """
+    order = with_inputs(stages)
+    states = plan_states(order, store)
+    wanted = {stage.key for stage in stages}
+    if keep_stale:
+        _announce_kept(order, states, announce)
+    with _terminable():
+        while stage := _next(order, wanted, states, keep_stale):
+            _make(stage, store, functions, progress, keep_stale, announce)
+            states[stage.key] = "cached"
+            _spread(stage, order, states, store)
+    _tidy(order, states, store)
+    found = {stage.key: store.record(stage) for stage in order}
+    return {key: record for key, record in found.items() if record is not None}
+
+
+def with_inputs(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages and all before them, inputs first, each key once."""
+    order: dict[str, Stage] = {}
+
+    def add(stage: Stage) -> None:
+        if stage.key not in order:
+            for upstream in stage.inputs.values():
+                add(upstream)
+            order[stage.key] = stage
+
+    for stage in stages:
+        add(stage)
+    return list(order.values())
+
+
+def plan_states(stages: Sequence[Stage], store: Store) -> dict[str, State]:
+    """Return the state, by key, of the stages and all before them; hashes each file once."""
+    return {stage.key: store.state(stage) for stage in with_inputs(stages)}
+
+
+def to_make(
+    stages: Sequence[Stage], states: Mapping[str, State], *, keep_stale: bool = False
+) -> list[Stage]:
+    """Return what ``execute`` would make of the stages, in order, given ``plan_states``."""
+    return _to_make(with_inputs(stages), {stage.key for stage in stages}, states, keep_stale)
+
+
+def _to_make(
+    order: Sequence[Stage], wanted: set[str], states: Mapping[str, State], keep_stale: bool
+) -> list[Stage]:
+    usable = {"cached", "stale"} if keep_stale else {"cached"}
+    needed = set(wanted)
+    chosen = []
+    for stage in reversed(order):  # from the last stages back to the first
+        state = states[stage.key]
+        if state == "damaged" or (stage.key in needed and state not in usable):
+            chosen.append(stage)
+            needed |= {upstream.key for upstream in stage.inputs.values()}
+    return chosen[::-1]
+
+
+def _next(
+    order: Sequence[Stage], wanted: set[str], states: Mapping[str, State], keep_stale: bool
+) -> Stage | None:
+    return next(iter(_to_make(order, wanted, states, keep_stale)), None)
+
+
+def _spread(made: Stage, order: Sequence[Stage], states: dict[str, State], store: Store) -> None:
+    """Mark as stale what rests on files of ``made`` that are no longer the same."""
+    touched = {made.key}
+    for stage in order:
+        if touched & {upstream.key for upstream in stage.inputs.values()}:
+            touched.add(stage.key)
+            if states[stage.key] == "cached" and store.staleness(stage):
+                states[stage.key] = "stale"
+
+
+def _make(
+    stage: Stage,
+    store: Store,
+    functions: Mapping[str, StageFunction],
+    progress: Progress,
+    keep_stale: bool,
+    announce: Callable[[str], None],
+) -> None:
+    with _errors_told(stage), _locked(stage, store, announce):
+        status = store.inspect(stage)  # another process may have made it while we waited
+        if status.state == "cached" or (status.state == "stale" and keep_stale):
+            return
+        if status.state == "damaged":
+            announce(f"{stage.label}: {status.reason}; making it again")
+        if status.state == "stale":
+            announce(f"{stage.label}: out of date, {status.reason}; making it again")
+        _run(stage, store, functions[stage.name], progress)
+
+
+def _run(stage: Stage, store: Store, function: StageFunction, progress: Progress) -> None:
+    """Call the stage function and commit what it made; the caller holds the lock."""
+    workspace = store.prepare(stage, progress)
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
+    try:
+        with PeakMemory() as memory:
+            metrics = function(workspace)
+        store.commit(
+            stage,
+            workspace,
+            metrics,
+            started=started,
+            seconds=round(time.perf_counter() - clock, 3),
+            peak_memory_mb=round(memory.megabytes, 1),
+        )
+    except BaseException:
+        store.discard(stage)
+        raise
+
+
+@contextmanager
+def _locked(stage: Stage, store: Store, announce: Callable[[str], None]) -> Iterator[None]:
+    lock = store.lock(stage)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        announce(f"{stage.label}: another process is making it; waiting")
+        lock.acquire(poll_interval=0.1)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _errors_told(stage: Stage) -> Iterator[None]:
+    """Put the stage's label before mistakes of the user's, and tell of a full disk in one line."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, BenchmarkError):
+            raise BenchmarkError(f"{stage.label}: {error}") from error
+        if is_disk_full(error):
+            raise BenchmarkError(
+                f"{stage.label}: the disk is full ({error}); "
+                "free space and run again, finished stages are kept"
+            ) from error
+        error.add_note(f"while making {stage.label}")
+        raise
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM unwind like Ctrl-C does, so that locks and unfinished files are cleaned up."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    owner = os.getpid()
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a forked worker inherits the handler, and must just end
+            os._exit(128 + number)
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _announce_kept(
+    order: Sequence[Stage], states: Mapping[str, State], announce: Callable[[str], None]
+) -> None:
+    for stage in order:
+        if states[stage.key] == "stale":
+            announce(f"{stage.label}: out of date, kept as it is")
+
+
+def _tidy(order: Sequence[Stage], states: Mapping[str, State], store: Store) -> None:
+    """Remove what a process killed right after its commit left of a finished stage."""
+    for stage in order:
+        if states[stage.key] == "cached" and store.has_scratch(stage):
+            lock = store.lock(stage)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                continue
+            try:
+                store.discard_scratch(stage)
+            finally:
+                lock.release()

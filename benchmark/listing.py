@@ -1,0 +1,116 @@
+"""What ``list`` and ``plan`` show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as Grid
+
+from benchmark.data.check import CheckReport
+from benchmark.executor import plan_states, to_make
+from benchmark.plan import Plan
+from benchmark.registry import load_method_class, method_entry_points
+from benchmark.store import Store
+
+
+def listed(what: str) -> list[dict[str, str]]:
+    """Return one mapping a table, method, profile or stage."""
+    listers = {
+        "tables": _tables,
+        "methods": _methods,
+        "profiles": _profiles,
+        "stages": _stages,
+    }
+    return listers[what]()
+
+
+def print_listed(rows: list[dict[str, str]]) -> None:
+    """Print mappings with equal keys as a table."""
+    grid = Grid(*rows[0], box=None, pad_edge=False)
+    for row in rows:
+        grid.add_row(*row.values())
+    Console().print(grid)
+
+
+def plan_rows(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """Return one mapping a stage: label, key, state, seconds it will take (None: not known)."""
+    states = plan_states(plan.stages, store)
+    making = {stage.key for stage in to_make(plan.targets, states)}
+    return [
+        {
+            "stage": stage.name,
+            "label": stage.label,
+            "key": stage.key,
+            "state": states[stage.key],
+            "runs": stage.key in making,
+            "seconds": store.typical_seconds(stage) if stage.key in making else 0.0,
+        }
+        for stage in plan.stages
+    ]
+
+
+def print_plan(rows: list[dict[str, Any]]) -> None:
+    """Print the stages, how many are to be made, and what that will take."""
+    grid = Grid("stage", "state", "will take", "key", box=None, pad_edge=False)
+    for row in rows:
+        grid.add_row(row["label"], row["state"], _cost(row), row["key"][:12])
+    console = Console()
+    console.print(grid)
+    making = [row for row in rows if row["runs"]]
+    known = sum(row["seconds"] or 0.0 for row in making)
+    unknown = sum(row["seconds"] is None for row in making)
+    more = f", and {unknown} stages never timed here" if unknown else ""
+    console.print(f"{len(rows)} stages, {len(making)} to make: about {known:.0f} s{more}")
+
+
+def print_check(report: CheckReport) -> None:
+    """Print what a data set holds, then its problems, a line each."""
+    for split in report.splits:
+        held = ", ".join(f"{name} {count}" for name, count in split.images_per_class.items())
+        print(f"{report.name} {split.split}: {split.images} images ({held})")
+        print(f"  {split.images_without_class} without a class, {split.void_fraction:.1%} void")
+    print("\n".join(report.problems) if report.problems else "no problem found")
+
+
+def _cost(row: dict[str, Any]) -> str:
+    if not row["runs"]:
+        return "-"
+    return "not known" if row["seconds"] is None else f"{row['seconds']:.0f} s"
+
+
+def _tables() -> list[dict[str, str]]:
+    from benchmark.tables import load_table, table_ids
+
+    tables = [load_table(table_id) for table_id in table_ids()]
+    return [
+        {
+            "table": table.id,
+            "title": table.title,
+            "paper": f"{table.paper.title}, {table.paper.venue}, {table.paper.table}",
+            "ours": f"{sum(row.ours for row in table.rows)} of {len(table.rows)} rows",
+        }
+        for table in tables
+    ]
+
+
+def _methods() -> list[dict[str, str]]:
+    rows = []
+    for name in method_entry_points():
+        paper = load_method_class(name).paper
+        kind = load_method_class(name).supervision
+        rows.append({"method": name, "paper": f"{paper.title}, {paper.venue}", "supervision": kind})
+    return rows
+
+
+def _profiles() -> list[dict[str, str]]:
+    from benchmark.profiles import load_profile, profile_ids
+
+    profiles = [load_profile(profile_id) for profile_id in profile_ids()]
+    return [{"profile": p.id, "title": p.title, "about": p.about} for p in profiles]
+
+
+def _stages() -> list[dict[str, str]]:
+    from benchmark.stages import stage_summaries
+
+    return [{"stage": name, "what": what} for name, what in stage_summaries().items()]

@@ -1,0 +1,174 @@
+"""Makes the slim initial weights that the package ships: what ImageNet is to the papers' networks.
+
+The images are generated objects of classes that VOC does not have, learned with their kinds and
+their masks; nothing of VOC is seen.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.attention import device, mixed_precision, to_tensor
+from benchmark.backbones import build_backbone
+from benchmark.data.augment import training_crop
+from benchmark.data.scenes import ForeignImages, foreign_images
+from benchmark.errors import BenchmarkError
+from benchmark.profiles import Weights, load_profile, profile_ids
+from benchmark.progress import Progress
+from benchmark.registry import near_name
+from benchmark.seeding import derive
+from benchmark.weights import save_state_dict
+
+IMAGES = 6000
+HELD_OUT = 500
+SIZE = 96
+SMALL = 64
+SMALL_SHARE = 0.7
+"""The first share of the steps sees SMALL-pixel crops: most of the learning at half the cost."""
+ITERATIONS = 2400
+BATCH = 32
+LEARNING_RATE = 3e-3
+
+
+def make_weights(name: str, out: Path, progress: Progress) -> float:
+    """Train the shipped weights ``name`` from scratch; return the held-out accuracy.
+
+    Half precision on disk. Raises BenchmarkError where no profile ships weights of that name.
+    """
+    described = _described(name)
+    torch.manual_seed(derive("pretraining", name))
+    backbone = build_backbone(described.architecture, **described.options)
+    add_norms(backbone)
+    images = foreign_images(IMAGES + HELD_OUT, SIZE, derive("pretraining images"))
+    classifier = Classifier(backbone, int(images.kinds.max()) + 1).to(device())
+    train_classifier(classifier, images, progress)
+    fold_norms(backbone)
+    state = {
+        key: value.half() if value.is_floating_point() else value
+        for key, value in backbone.state_dict().items()
+    }
+    save_state_dict(out, state)
+    return accuracy(classifier, images)
+
+
+class Classifier(nn.Module):
+    """A linear classifier of the image and of every cell on one backbone.
+
+    (B, 3, H, W) -> kind logits (B, kinds) and cell logits (B, kinds + 1, h, w), 0 background.
+    """
+
+    def __init__(self, backbone: Any, kinds: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.linear = nn.Linear(backbone.channels, kinds)
+        self.cells = nn.Conv2d(backbone.channels, kinds + 1, 1)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both sets of logits."""
+        features = self.backbone(images)
+        return self.linear(features.mean(dim=(2, 3))), self.cells(features)
+
+
+def add_norms(backbone: nn.Module) -> None:
+    """Put a batch norm behind every convolution that has a bias, so that it has none yet."""
+    for parent, name, convolution in _children(backbone, nn.Conv2d):
+        if convolution.bias is not None:
+            nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
+            norm = nn.BatchNorm2d(convolution.out_channels)
+            setattr(parent, name, nn.Sequential(convolution, norm))
+
+
+def fold_norms(backbone: nn.Module) -> None:
+    """Undo ``add_norms``: the convolutions take over what their norms do at inference."""
+    for parent, name, pair in _children(backbone, nn.Sequential):
+        match list(pair):
+            case [nn.Conv2d(bias=nn.Parameter()) as convolution, nn.BatchNorm2d() as norm]:
+                fused = nn.utils.fuse_conv_bn_eval(convolution.eval(), norm.eval())
+                setattr(parent, name, fused)
+
+
+def _children(module: nn.Module, kind: type) -> list[tuple[nn.Module, str, Any]]:
+    return [
+        (parent, name, child)
+        for parent in module.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, kind)
+    ]
+
+
+def train_classifier(classifier: Classifier, data: ForeignImages, progress: Progress) -> None:
+    """Train in place with AdamW, warm-up and a cosine schedule, on all but the held-out images."""
+    optimiser = torch.optim.AdamW(classifier.parameters(), LEARNING_RATE, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate_at)
+    rng = np.random.default_rng(derive("pretraining order"))
+    classifier.train()
+    with progress.task("pretraining", ITERATIONS) as task:
+        for step in range(ITERATIONS):
+            size = SMALL if step < SMALL_SHARE * ITERATIONS else SIZE
+            images, kinds, cells = draw_batch(data, rng, size)
+            with mixed_precision():
+                whole, local = classifier(images)
+                target = functional.interpolate(cells, local.shape[2:], mode="nearest-exact")
+                loss = functional.cross_entropy(whole, kinds)
+                loss = loss + functional.cross_entropy(local, target[:, 0].long())
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            task.advance(1, f"loss {float(loss.detach()):.3f}")
+
+
+def draw_batch(
+    data: ForeignImages, rng: np.random.Generator, size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return images (B, 3, size, size), kinds (B,), and per pixel kind + 1, or 0 for background."""
+    views, cells = [], []
+    chosen = rng.integers(HELD_OUT, len(data.images), BATCH)
+    for index in chosen:
+        mask = data.masks[index].astype(np.uint8) * 255
+        view = training_crop(
+            np.dstack([data.images[index], mask]),
+            rng,
+            shorter_side=(size, size * 5 // 4),
+            crop=size,
+            flip=True,
+            colour=0.0,
+        )
+        gain = rng.uniform(0.7, 1.3)
+        views.append(np.clip(view[:, :, :3] * gain, 0, 255).astype(np.uint8))
+        cells.append((view[:, :, 3] > 127) * (data.kinds[index] + 1))
+    pixels = torch.from_numpy(np.stack(cells)[:, None].astype(np.float32)).to(device())
+    return to_tensor(views), torch.from_numpy(data.kinds[chosen]).to(device()), pixels
+
+
+def rate_at(step: int) -> float:
+    """Return the factor on the learning rate: linear warm-up over 5 %, then a cosine to 0."""
+    return min(1.0, step / (0.05 * ITERATIONS)) * (1 + math.cos(math.pi * step / ITERATIONS)) / 2
+
+
+@torch.inference_mode()
+def accuracy(classifier: Classifier, data: ForeignImages) -> float:
+    """Return the share of held-out images whose kind is found."""
+    classifier.eval()
+    whole, _ = classifier(to_tensor(list(data.images[:HELD_OUT])))
+    found = whole.argmax(dim=1).cpu().numpy()
+    return float((found == data.kinds[:HELD_OUT]).mean())
+
+
+def _described(name: str) -> Weights:
+    shipped = {
+        key: weights
+        for profile_id in profile_ids()
+        for key, weights in load_profile(profile_id).weights.items()
+        if weights.source == "package"
+    }
+    if name not in shipped:
+        raise BenchmarkError(near_name("shipped weights", name, shipped))
+    return shipped[name]

@@ -1,0 +1,209 @@
+"""Where a result came from: the code behind it, the software and the machine it ran on."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+SOURCE = Path(__file__).resolve()
+
+# Import name -> the distributions that provide it, in the order they are looked for.
+DISTRIBUTIONS = {
+    "torch": ("torch",),
+    "torchvision": ("torchvision",),
+    "mmseg": ("onedl-mmsegmentation", "mmsegmentation"),
+    "mmengine": ("onedl-mmengine", "mmengine"),
+    "numpy": ("numpy",),
+    "pydensecrf": ("pydensecrf2", "pydensecrf"),
+}
+
+
+def fingerprint(modules: Iterable[str]) -> str:
+    """Return a sha256 over what the named code does: modules, or ``module:function``.
+
+    A package stands for all .py below it. Comments, docstrings and layout do not count. Nothing
+    is imported, and what the code imports itself is not followed. Raises ValueError for a module
+    without Python source and for a function that its module does not define.
+    """
+    lines = [f"{name} {_module_fingerprint(name)}\n" for name in sorted(set(modules))]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@cache
+def _module_fingerprint(name: str) -> str:
+    module, _, function = name.partition(":")
+    digest = hashlib.sha256()
+    for relative, path in _sources(module):
+        digest.update(f"{relative}\n{_normal_form(path, function)}\n".encode())
+    return digest.hexdigest()
+
+
+def _sources(name: str) -> Iterator[tuple[str, Path]]:
+    """Yield (path below the module, source file) for a module, or for all files of a package."""
+    spec = _find_spec(name)
+    if spec is None:
+        raise ValueError(f"no module named {name}")
+    if spec.submodule_search_locations is None:
+        if spec.origin is None or not spec.origin.endswith(".py"):
+            raise ValueError(f"module {name} has no Python source")
+        yield "", Path(spec.origin)
+    for folder in map(Path, spec.submodule_search_locations or ()):
+        for path in sorted(folder.rglob("*.py")):
+            yield path.relative_to(folder).as_posix(), path
+
+
+def _find_spec(name: str) -> importlib.machinery.ModuleSpec | None:
+    """Find a module without importing its parents, as ``importlib.util.find_spec`` would."""
+    top, *rest = name.split(".")
+    spec = importlib.util.find_spec(top)
+    for part in rest:
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(
+            f"{spec.name}.{part}", list(spec.submodule_search_locations)
+        )
+    return spec
+
+
+def _normal_form(path: Path, function: str = "") -> str:
+    """Return the source, or one function of it, without comments, docstrings and layout.
+
+    ``ast.unparse`` and not ``ast.dump``: the dump changes with the Python version.
+    """
+    tree = ast.parse(path.read_bytes(), filename=path.name)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = _without_docstring(node.body)
+    if not function:
+        return ast.unparse(tree)
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == function:
+            return ast.unparse(node)
+    raise ValueError(f"{path.name} defines no function {function}")
+
+
+def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
+    match body:
+        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
+            return rest or [ast.Pass()]
+    return body
+
+
+def environment() -> dict[str, str]:
+    """Return versions, platform and device; imports none of the packages it names."""
+    versions = {name: version for name in DISTRIBUTIONS if (version := installed_version(name))}
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": str(os.cpu_count()),
+        "device": _device(),
+        **versions,
+    }
+
+
+def installed_version(import_name: str) -> str | None:
+    """Return e.g. "2.13.0", or "onedl-mmsegmentation 1.4.2" where the names differ."""
+    for distribution in DISTRIBUTIONS[import_name]:
+        try:
+            version = metadata.version(distribution)
+        except metadata.PackageNotFoundError:
+            continue
+        return version if distribution == import_name else f"{distribution} {version}"
+    return None
+
+
+def _device() -> str:
+    torch = sys.modules.get("torch")  # a stage that never loaded torch ran on the CPU
+    if torch is None or not torch.cuda.is_available():
+        return "cpu"
+    return str(torch.cuda.get_device_name())
+
+
+@cache
+def git_revision(source: Path = SOURCE) -> str | None:
+    """Return the commit of the checkout that tracks ``source``, "+dirty" if code has changed.
+
+    None outside a checkout, and for a copy installed inside somebody else's checkout.
+    """
+    if _git(source.parent, "ls-files", "--error-unmatch", source.name) is None:
+        return None
+    revision = _git(source.parent, "rev-parse", "HEAD")
+    changes = _git(source.parent, "status", "--porcelain", "--", ":/*.py", ":/*.toml")
+    if revision is None or changes is None:
+        return None
+    return f"{revision}+dirty" if changes else revision
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        finished = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return finished.stdout.strip() if finished.returncode == 0 else None
+
+
+class PeakMemory:
+    """Samples the resident memory of this process and its children while the block runs.
+
+    Pages shared by several processes count once for each, so the peak is an upper bound.
+    """
+
+    def __init__(self, interval: float = 0.25) -> None:
+        self._interval = interval
+        self._bytes = 0
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    @property
+    def megabytes(self) -> float:
+        """The peak so far, in 10^6 bytes."""
+        return self._bytes / 1e6
+
+    def __enter__(self) -> PeakMemory:
+        self._sample()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._done.set()
+        self._thread.join()
+        self._sample()
+
+    def _watch(self) -> None:
+        while not self._done.wait(self._interval):
+            self._sample()
+
+    def _sample(self) -> None:
+        self._bytes = max(self._bytes, _resident_bytes())
+
+
+def _resident_bytes() -> int:
+    process = psutil.Process()
+    total = process.memory_info().rss
+    for child in process.children(recursive=True):
+        try:
+            total += child.memory_info().rss
+        except psutil.Error:  # it has ended meanwhile
+            continue
+    return int(total)

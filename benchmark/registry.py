@@ -1,0 +1,73 @@
+"""Finds methods by entry point: lazily, and one broken plugin never breaks the others."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+
+from benchmark.errors import BenchmarkError
+from benchmark.method import Method
+
+GROUP = "wsss_benchmark.methods"
+
+
+def method_entry_points() -> dict[str, EntryPoint]:
+    """Return every registered method's entry point by name, none of them imported."""
+    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+
+
+def near_name(kind: str, name: str, known: Iterable[str]) -> str:
+    """Return one line that says ``name`` is unknown and suggests what may have been meant."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
+    return f"no {kind} '{name}': {hint}"
+
+
+def load_method_class(name: str) -> type[Method]:
+    """Import the method's class; BenchmarkError if it is unknown or its plugin is broken."""
+    points = method_entry_points()
+    if name not in points:
+        if not points:
+            raise BenchmarkError(
+                f"no method '{name}': none is registered; install the project first (pip install)"
+            )
+        raise BenchmarkError(near_name("method", name, points))
+    point = points[name]
+    try:
+        loaded = point.load()
+    except Exception as error:  # a plugin may fail in any way at all
+        raise BenchmarkError(
+            f"method '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
+        raise BenchmarkError(f"method '{name}' ({point.value}) is not a benchmark.method.Method")
+    return loaded
+
+
+def build_method(name: str, options: Mapping[str, Any]) -> Method:
+    """Return the method with its options checked; BenchmarkError names an unknown or bad one."""
+    method_class = load_method_class(name)
+    return method_class(parse_options(f"method '{name}'", method_class.Options, options))
+
+
+def parse_options(owner: str, kind: type, options: Mapping[str, Any]) -> Any:
+    """Return a ``kind`` dataclass from a mapping; BenchmarkError on an unknown key or bad value."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    for key in options:
+        if key not in known:
+            raise BenchmarkError(f"{owner}: {near_name('option', key, known)}")
+    strict = with_config(ConfigDict(extra="forbid"))(kind)
+    try:
+        return TypeAdapter(strict).validate_python(dict(options))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BenchmarkError(
+            f"{owner}: option '{where}': {first['msg']} (got {first['input']!r})"
+        ) from error

@@ -1,0 +1,279 @@
+"""Build a table's report from its measurements."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from benchmark.metrics import iou, mean_iou
+from benchmark.report.card import TITLES, ProtocolCard, published_card
+from benchmark.report.claims import (
+    ClaimVerdict,
+    Draws,
+    Effect,
+    gain_verdict,
+    order_verdict,
+    resampled_scores,
+    smallest_difference,
+)
+from benchmark.report.model import (
+    Cell,
+    ClaimResult,
+    Diagnostic,
+    Measurement,
+    TableReport,
+)
+from benchmark.report.server import ServerScore
+from benchmark.report.verdicts import (
+    MINIMUM_SEEDS,
+    compare,
+    no_noise_estimate,
+    prediction_interval,
+)
+from benchmark.tables.schema import Claim, Column, Row, Table
+
+Place = tuple[str, str]  # (row, column)
+Measurements = Mapping[Place, Measurement]
+
+
+def build_report(
+    table: Table,
+    profile: str,
+    measurements: Measurements,
+    *,
+    meaning: str = "",
+    absent: Mapping[Place, str] | None = None,
+    data: Mapping[str, str] | None = None,
+    server_scores: Mapping[Place, ServerScore] | None = None,
+) -> TableReport:
+    """Return the report of one table under one profile.
+
+    ``measurements`` by (row, column), any of them may be missing; ``absent`` says why, if known.
+    ``meaning`` is what the profile may claim; ``data`` describes the data set (name, digest ...).
+    """
+    known = {(row.id, column.id) for row, column in table.measurable()}
+    if unknown := sorted(set(measurements) - known):
+        raise ValueError(f"{table.id} has no measurable cell {unknown[0]}")
+    cells = tuple(
+        _cell(table, row, column, measurements, absent or {}, server_scores or {})
+        for row in table.rows
+        for column in table.score_columns
+        if row.ours or column.id in row.published
+    )
+    return TableReport(
+        table=table,
+        profile=profile,
+        meaning=meaning,
+        cells=cells,
+        claims=_claims(table, cells, measurements),
+        diagnostics=_diagnostics(table, measurements),
+        records=_records(measurements),
+        data=dict(data or {}),
+    )
+
+
+def _cell(
+    table: Table,
+    row: Row,
+    column: Column,
+    measurements: Measurements,
+    absent: Mapping[Place, str],
+    server_scores: Mapping[Place, ServerScore],
+) -> Cell:
+    blank = Cell(
+        row=row,
+        column=column,
+        verdict="missing" if row.ours else "cited",
+        published=row.published.get(column.id),
+        flag=row.flags.get(column.id, ""),
+    )
+    if not row.ours:
+        return blank
+    blank = replace(blank, published_card=published_card(table, row, column))
+    place = (row.id, column.id)
+    if column.server:
+        card = _server_card(row, column, table, measurements)
+        return _server_cell(blank, server_scores.get(place), card)
+    if place not in measurements:
+        return replace(blank, note=absent.get(place, "not measured"))
+    return _measured_cell(blank, measurements[place])
+
+
+def _measured_cell(blank: Cell, measured: Measurement) -> Cell:
+    if measured.error is not None:
+        note = f"failed: {_without_folders(measured.error)}"
+        return replace(blank, card=measured.card, note=note)
+    totals = np.stack([counts.sum(axis=0) for counts in measured.counts])
+    cell = replace(
+        blank,
+        card=measured.card,
+        seeds=measured.seeds,
+        values=tuple(100.0 * float(value) for value in mean_iou(totals)),
+        class_iou=_class_iou(totals),
+        keys=measured.keys,
+        images=len(measured.image_ids),
+    )
+    return _judged(cell, stale=measured.stale)
+
+
+def _judged(cell: Cell, stale: bool = False) -> Cell:
+    """Return the cell, which holds our values and both cards, with its verdict."""
+    assert cell.card is not None
+    assert cell.published_card is not None
+    cell = replace(
+        cell,
+        interval=prediction_interval(cell.values),
+        differing=tuple(cell.card.differences(cell.published_card)),
+    )
+    if stale:
+        return replace(cell, verdict="stale", note="the code behind it has changed since")
+    few = no_noise_estimate(len(cell.values)) if cell.interval is None else ""
+    if cell.differing:
+        return replace(cell, verdict="not-comparable", note=few)
+    if cell.published is None:
+        note = "; ".join(filter(None, ("the paper prints no value here", few)))
+        return replace(cell, verdict="not-comparable", note=note)
+    judgement = compare(cell.values, cell.published, cell.column.decimals)
+    return replace(cell, verdict=judgement.verdict, note=judgement.note)
+
+
+def _server_cell(blank: Cell, score: ServerScore | None, card: ProtocolCard | None) -> Cell:
+    if score is None:
+        return replace(blank, note="waits for a score of the evaluation server")
+    cell = replace(blank, values=(score.value,), note=f"server: {score.source}")
+    if card is None:
+        # without a measured run beside it, nobody can say how the submission came about
+        note = f"no measured column of this row to compare by; {cell.note}"
+        return replace(cell, verdict="not-comparable", differing=("profile",), note=note)
+    judged = _judged(replace(cell, card=card))
+    return replace(judged, note="; ".join(filter(None, (judged.note, cell.note))))
+
+
+def _server_card(
+    row: Row, column: Column, table: Table, measurements: Measurements
+) -> ProtocolCard | None:
+    """Return the card of the row's measured column that differs in the split alone."""
+    for other in table.score_columns:
+        measured = measurements.get((row.id, other.id))
+        if measured is None or other.evaluation is None or column.evaluation is None:
+            continue
+        split = column.evaluation.split
+        if other.evaluation.model_copy(update={"split": split}) == column.evaluation:
+            return replace(measured.card, split=split)
+    return None
+
+
+def _class_iou(totals: np.ndarray) -> tuple[float | None, ...]:
+    """Return the mean IoU over seeds a class, in points; None where no run has the class."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is nan in every run
+        means = np.nanmean(100.0 * iou(totals), axis=0)
+    return tuple(None if math.isnan(value) else float(value) for value in means)
+
+
+def _diagnostics(table: Table, measurements: Measurements) -> tuple[Diagnostic, ...]:
+    """Return the measures before the score; the columns of a row share them."""
+    found = []
+    for row in table.rows:
+        of_row = [one for (row_id, _), one in measurements.items() if row_id == row.id]
+        for name, title in table.diagnostics.items():
+            values = next((one.diagnostics[name] for one in of_row if name in one.diagnostics), ())
+            if values:
+                found.append(Diagnostic(row, name, title, tuple(values)))
+    return tuple(found)
+
+
+def _records(measurements: Measurements) -> tuple:
+    once = {record.key: record for one in measurements.values() for record in one.records}
+    return tuple(sorted(once.values(), key=lambda record: (record.started, record.key)))
+
+
+def _claims(
+    table: Table, cells: tuple[Cell, ...], measurements: Measurements
+) -> tuple[ClaimResult, ...]:
+    by_place = {(cell.row.id, cell.column.id): cell for cell in cells}
+    draws: dict[Place, Draws] = {}  # a cell serves several claims
+    return tuple(_claim(claim, by_place, measurements, draws) for claim in table.claims)
+
+
+def _claim(
+    claim: Claim,
+    cells: Mapping[Place, Cell],
+    measurements: Measurements,
+    draws: dict[Place, Draws],
+) -> ClaimResult:
+    better, *worse = claim.cells()
+    published = _published_effect([cells[place] for place in claim.cells() if place in cells])
+    obstacle = _obstacle(better, worse, cells, measurements)
+    if obstacle:
+        return ClaimResult(claim, "undecided", None, published, obstacle)
+
+    def score(place: Place) -> tuple[float, Draws | float]:
+        cell = cells[place]
+        if not cell.row.ours:
+            assert cell.published is not None
+            return cell.published, cell.published
+        if place not in draws:
+            draws[place] = resampled_scores(measurements[place].counts, cell.seeds)
+        assert cell.mean is not None
+        return cell.mean, draws[place]
+
+    mean, resampled = score(better)
+    effect = smallest_difference((mean, np.asarray(resampled)), [score(place) for place in worse])
+    verdict, note = _claim_verdict(claim, effect)
+    caveats = [note, _caveat([cells[place] for place in claim.cells()])]
+    if any(cells[place].verdict == "stale" for place in claim.cells()):
+        verdict, caveats = "undecided", ["a number behind it is stale: run again"]
+    return ClaimResult(claim, verdict, effect, published, "; ".join(filter(None, caveats)))
+
+
+def _claim_verdict(claim: Claim, effect: Effect) -> tuple[ClaimVerdict, str]:
+    return gain_verdict(effect, claim.by) if claim.kind == "gain" else order_verdict(effect)
+
+
+def _published_effect(cells: list[Cell]) -> float | None:
+    values = [cell.published for cell in cells]
+    if len(values) < 2 or None in values:
+        return None
+    better, *worse = (value for value in values if value is not None)
+    return min(better - other for other in worse)
+
+
+def _obstacle(
+    better: Place, worse: list[Place], cells: Mapping[Place, Cell], measurements: Measurements
+) -> str:
+    """Return why a claim cannot be tested; empty if it can."""
+    for place in (better, *worse):
+        cell = cells.get(place)
+        if cell is None or (not cell.row.ours and cell.published is None):
+            return f"{'/'.join(place)}: the paper prints no value"
+        if cell.row.ours and not cell.values:
+            return f"{cell.row.title}: {cell.note}"
+    if not cells[better].row.ours:
+        return f"{cells[better].row.title}: a cited row, nothing of ours to test"
+    cited = [place for place in worse if not cells[place].row.ours]
+    if cited and cells[better].differing:
+        fields = ", ".join(TITLES[name] for name in cells[better].differing)
+        return f"compares with cited numbers, and our protocol is not the paper's: {fields}"
+    images = measurements[better].image_ids
+    for place in worse:
+        if cells[place].row.ours and measurements[place].image_ids != images:
+            return f"measured on other images than {cells[place].row.title}"
+    return ""
+
+
+def _caveat(cells: list[Cell]) -> str:
+    fewest = min(len(cell.seeds) for cell in cells if cell.row.ours)
+    if fewest == 1:
+        return "1 seed: the interval covers the images, not the training"
+    return f"{fewest} seeds only" if fewest < MINIMUM_SEEDS else ""
+
+
+def _without_folders(message: str) -> str:
+    """Return a message on one line with absolute paths cut to their last part."""
+    return re.sub(r"(?<![\w.])/(?:[^/\s'\":]+/)+", "", " ".join(message.split()))

@@ -1,0 +1,115 @@
+"""The protocol card: what must be equal before two numbers may be compared."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from benchmark.tables.schema import Column, Row, Table
+
+TITLES = {
+    "stage": "stage scored",
+    "dataset": "data set",
+    "train_split": "training split",
+    "split": "split",
+    "classes": "classes",
+    "image_labels": "image labels from",
+    "labels_at_test": "image labels at test",
+    "threshold": "threshold of the proxy labels",
+    "threshold_policy": "threshold is",
+    "scales": "test scales",
+    "flip": "test flip",
+    "crf": "CRF",
+    "network": "segmentation network",
+    "initial_weights": "initial weights",
+    "saliency": "saliency",
+    "supervision": "supervision",
+    "profile": "profile",
+}
+
+
+@dataclass(frozen=True)
+class ProtocolCard:
+    """How a number came about. None means not stated: it differs from nothing, and is shown so.
+
+    Compared as they stand, so both sides must use the same words; for published cards those are
+    in the table files (``dataset = "VOC 2012"``, ``initial_weights = "ImageNet"`` ...).
+    """
+
+    stage: str  # "attention" | "labels" | "segmentation"
+    dataset: str
+    train_split: str
+    split: str
+    classes: tuple[str, ...]  # the evaluated ones, background left out
+    image_labels: str | None  # "csv" | "xml" | "masks"
+    labels_at_test: str  # "none" | "image labels"
+    threshold: float | str | None  # "none": the labels come from an argmax alone
+    threshold_policy: str  # "fixed" | "tuned" (on which split) | "oracle"
+    scales: tuple[float, ...]
+    flip: bool
+    crf: bool
+    network: str | None
+    initial_weights: str | None
+    saliency: str | None
+    supervision: str | None  # "I" | "I+S"
+    profile: str
+
+    def differences(self, other: ProtocolCard) -> list[str]:
+        """Return the names of the fields that both state and that differ."""
+        return [
+            name
+            for name in TITLES
+            if None not in (mine := getattr(self, name), theirs := getattr(other, name))
+            and mine != theirs
+        ]
+
+    def shown(self, name: str) -> str:
+        """Return one field's value for people."""
+        value = getattr(self, name)
+        if value is None:
+            return "not stated"
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        if name == "classes":
+            few = len(value) <= 8
+            return f"{len(value)}: {', '.join(value)}" if few else f"{len(value)}"
+        if isinstance(value, tuple):
+            return ", ".join(f"{item:g}" for item in value)
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in asdict(self).items()
+        }
+
+
+if set(TITLES) != {field.name for field in fields(ProtocolCard)}:
+    raise AssertionError("every field of a protocol card needs a title")
+
+
+def published_card(table: Table, row: Row, column: Column) -> ProtocolCard:
+    """Return the card that the paper states for one cell; ValueError for a text column."""
+    if column.evaluation is None:
+        raise ValueError(f"column {column.id} holds no score")
+    protocol, evaluation = table.protocol, column.evaluation
+    return ProtocolCard(
+        stage=evaluation.stage,
+        dataset=protocol.dataset,
+        train_split=protocol.train_split,
+        split=evaluation.split,
+        classes=protocol.classes,
+        image_labels=protocol.image_labels,
+        labels_at_test=protocol.labels_at_test,
+        threshold=protocol.threshold,
+        threshold_policy=protocol.threshold_policy,
+        scales=evaluation.scales,
+        flip=evaluation.flip,
+        crf=evaluation.crf,
+        network=row.segmentation,
+        initial_weights=protocol.initial_weights,
+        saliency=protocol.saliency,
+        supervision=row.supervision,
+        profile=protocol.profile,
+    )

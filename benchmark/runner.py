@@ -1,0 +1,85 @@
+"""Runs a plan, and turns the records in the store into a table's report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from benchmark.executor import execute, with_inputs
+from benchmark.plan import CellPlan, Plan
+from benchmark.progress import Progress
+from benchmark.report.build import Place, build_report
+from benchmark.report.model import Measurement, TableReport
+from benchmark.report.server import ServerScore
+from benchmark.stages import STAGES, read_counts
+from benchmark.store import Record, Stage, Store
+
+
+def run_plan(
+    plan: Plan,
+    store: Store,
+    progress: Progress,
+    *,
+    keep_stale: bool,
+    announce: Callable[[str], None],
+) -> None:
+    """Make what is not in the store yet."""
+    execute(plan.targets, store, STAGES, progress, keep_stale=keep_stale, announce=announce)
+
+
+def report_plan(
+    plan: Plan, store: Store, server_scores: Mapping[Place, ServerScore]
+) -> TableReport:
+    """Report from what the store holds; cells without a record are missing."""
+    measurements: dict[tuple[str, str], Measurement] = {}
+    absent = dict(plan.absent)
+    for cell in plan.cells:
+        place = (cell.row.id, cell.column.id)
+        if measurement := _measurement(plan, cell, store):
+            measurements[place] = measurement
+        else:
+            absent[place] = "not run yet"
+    return build_report(
+        plan.table,
+        plan.profile.id,
+        measurements,
+        meaning=plan.profile.about,
+        absent=absent,
+        data=plan.data,
+        server_scores=server_scores,
+    )
+
+
+def _measurement(plan: Plan, cell: CellPlan, store: Store) -> Measurement | None:
+    finished = [
+        (seed, stage)
+        for seed, stage in zip(plan.seeds, cell.scores, strict=True)
+        if store.record(stage) is not None
+    ]
+    if not finished:
+        return None
+    counts = [read_counts(store.folder(stage) / "counts.safetensors") for _, stage in finished]
+    stages = [stage for _, stage in finished]
+    diagnostics = plan.diagnostics[cell.row.id]
+    return Measurement(
+        card=cell.card,
+        seeds=tuple(seed for seed, _ in finished),
+        counts=tuple(array for _, array in counts),
+        image_ids=counts[0][0],
+        keys=tuple(stage.key for stage in stages),
+        records=_records(stages, store),
+        diagnostics={
+            name: _metric(diagnostic.stages, diagnostic.metric, store)
+            for name, diagnostic in diagnostics.items()
+        },
+        stale=any(store.state(stage) == "stale" for stage in stages),
+    )
+
+
+def _records(stages: list[Stage], store: Store) -> tuple[Record, ...]:
+    found = [store.record(stage) for stage in with_inputs(stages)]
+    return tuple(record for record in found if record is not None)
+
+
+def _metric(stages: tuple[Stage, ...], metric: str, store: Store) -> tuple[float, ...]:
+    records = [store.record(stage) for stage in stages]
+    return tuple(float(record.metrics[metric]) for record in records if record is not None)

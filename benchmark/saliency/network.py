@@ -1,0 +1,112 @@
+"""A small salient-object network, trained with masks of generated objects that VOC does not have.
+
+It stands where the papers use DSS or S-Net, which were trained on saliency masks of data other
+than VOC. The ground truth of the images at hand is never seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmark.attention import device, mixed_precision, to_tensor
+from benchmark.data.augment import warped
+from benchmark.data.scenes import ForeignImages
+from benchmark.errors import BenchmarkError
+from benchmark.progress import Task
+from benchmark.saliency.recipe import SaliencyRecipe
+from benchmark.seeding import derive
+
+
+class SaliencyNetwork(nn.Module):
+    """Backbone features and a shallow stem: (B, 3, H, W) -> logits (B, 1, H, W)."""
+
+    def __init__(self, backbone: Any, channels: int = 32) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.stem = nn.Sequential(
+            conv_norm(3, channels // 2, stride=2), conv_norm(channels // 2, channels // 2)
+        )
+        self.reduce = conv_norm(backbone.channels, channels)
+        self.fuse = nn.Sequential(
+            conv_norm(channels + channels // 2, channels), nn.Conv2d(channels, 1, 1)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits at the images' size."""
+        detail = self.stem(images)
+        context = self.reduce(self.backbone(images))
+        context = functional.interpolate(context, detail.shape[2:], mode="bilinear")
+        logits = self.fuse(torch.cat([context, detail], dim=1))
+        return functional.interpolate(logits, images.shape[2:], mode="bilinear")
+
+
+def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
+    """Return a 3×3 convolution with batch norm and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()
+    )
+
+
+def train_saliency(
+    network: SaliencyNetwork, data: ForeignImages, recipe: SaliencyRecipe, seed: int, task: Task
+) -> float:
+    """Train in place with binary cross-entropy; return the last 20 steps' mean loss."""
+    rng = np.random.default_rng(derive("saliency", seed))
+    optimiser = torch.optim.Adam(_groups(network, recipe))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.iterations)
+    network.train()
+    recent: list[float] = []
+    for step in range(recipe.iterations):
+        images, masks = _batch(data, rng, recipe.batch_size)
+        with mixed_precision():
+            loss = functional.binary_cross_entropy_with_logits(network(images), masks)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        schedule.step()
+        recent = [*recent[-19:], float(loss.detach())]
+        if not math.isfinite(recent[-1]):
+            raise BenchmarkError(f"the saliency loss is {recent[-1]} at step {step + 1}")
+        task.advance(1, f"loss {recent[-1]:.3f}")
+    return float(np.mean(recent))
+
+
+def _groups(network: SaliencyNetwork, recipe: SaliencyRecipe) -> list[dict[str, object]]:
+    backbone = [p for p in network.backbone.parameters() if p.requires_grad]
+    own = [p for name, p in network.named_parameters() if not name.startswith("backbone.")]
+    return [
+        {"params": backbone, "lr": recipe.learning_rate * recipe.backbone_rate},
+        {"params": own, "lr": recipe.learning_rate},
+    ]
+
+
+def _batch(data: ForeignImages, rng: np.random.Generator, size: int) -> tuple[Tensor, Tensor]:
+    chosen = rng.integers(0, len(data.images), size)
+    images, masks = data.images[chosen], data.masks[chosen]
+    if rng.random() < 0.5:
+        images, masks = images[:, :, ::-1], masks[:, :, ::-1]
+    gain = rng.uniform(0.7, 1.3, (size, 1, 1, 3))
+    images = np.clip(images * gain, 0, 255).astype(np.uint8)
+    target = torch.from_numpy(np.ascontiguousarray(masks)).float()[:, None]
+    return to_tensor(list(images)), target.to(device())
+
+
+@torch.inference_mode()
+def saliency_maps(
+    network: SaliencyNetwork, images: Sequence[NDArray[np.uint8]], size: int
+) -> list[NDArray[np.float32]]:
+    """Return one map (size, size) in [0, 1] an image: the mean over it and its mirror image."""
+    network.eval()
+    views = to_tensor([warped(image, size) for image in images])
+    with mixed_precision():
+        straight = torch.sigmoid(network(views))
+        mirrored = torch.sigmoid(network(views.flip(3))).flip(3)
+    return list(((straight + mirrored) / 2)[:, 0].float().cpu().numpy())

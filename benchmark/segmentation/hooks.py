@@ -1,0 +1,95 @@
+"""What happens around each training iteration."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from benchmark.errors import BenchmarkError
+from benchmark.progress import Task
+from benchmark.seeding import derive
+
+
+@HOOKS.register_module()
+class SeedEachIteration(Hook):
+    """Draws each iteration's random numbers (dropout) from (seed, iteration) alone.
+
+    So a resumed training repeats an unbroken one without any generator's state being kept.
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = seed
+
+    def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Seed torch for the iteration that begins."""
+        torch.manual_seed(derive("iteration", self.seed, runner.iter))
+
+
+@HOOKS.register_module()
+class AtomicCheckpoint(Hook):
+    """Keeps one checkpoint, the last, replaced only by one that is wholly on the disk.
+
+    Args:
+        interval: Iterations from one checkpoint to the next.
+    """
+
+    priority = "VERY_LOW"  # after the schedulers' step, which belongs to the checkpoint
+    FILE = "checkpoint.pth"
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+
+    def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
+        """Write a checkpoint after every ``interval`` iterations."""
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        folder = Path(runner.work_dir)
+        runner.save_checkpoint(str(folder), "unfinished.pth", by_epoch=False)
+        with (folder / "unfinished.pth").open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(folder / "unfinished.pth", folder / self.FILE)
+
+
+class WatchLoss(Hook):
+    """Tells the progress of each loss, and stops at the first that is not finite.
+
+    Args:
+        name: What is trained, for the message.
+        begin: Opens the progress's task, given the iterations done before.
+    """
+
+    def __init__(self, name: str, begin: Callable[[int], Task]) -> None:
+        self.name = name
+        self.begin = begin
+        self.resumed_at = 0
+        self.losses: list[float] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Open the task, once it is known where a resumed training goes on."""
+        self.resumed_at = runner.iter
+        self.task = self.begin(runner.iter)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, torch.Tensor] | None = None,
+    ) -> None:
+        """Look at the loss of the iteration that ended."""
+        loss = float((outputs or {})["loss"])
+        if not math.isfinite(loss):
+            raise BenchmarkError(
+                f"{self.name}: the loss is {loss} at iteration {runner.iter + 1}: "
+                "lower the config's learning rate"
+            )
+        self.losses.append(loss)
+        self.task.advance(1, note=f"loss {loss:.3f}")

@@ -1,0 +1,77 @@
+"""Published tables as data: ``load_table(ID)``. One TOML file each, in this folder."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from benchmark.errors import BenchmarkError
+from benchmark.registry import near_name
+from benchmark.tables.schema import (
+    Claim,
+    Column,
+    Evaluation,
+    GainClaim,
+    OrderClaim,
+    Paper,
+    Protocol,
+    Row,
+    Table,
+)
+
+__all__ = [
+    "Claim",
+    "Column",
+    "Evaluation",
+    "GainClaim",
+    "OrderClaim",
+    "Paper",
+    "Protocol",
+    "Row",
+    "Table",
+    "load_table",
+    "read_table",
+    "table_ids",
+]
+
+FOLDER = Path(__file__).parent
+
+
+def table_ids() -> tuple[str, ...]:
+    """Return the ids of all tables, sorted."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+
+
+def load_table(table_id: str) -> Table:
+    """Return the table of that id; BenchmarkError, with the near name, where there is none."""
+    if table_id not in table_ids():
+        raise BenchmarkError(near_name("table", table_id, table_ids()))
+    return read_table(FOLDER / f"{table_id}.toml")
+
+
+def read_table(path: Path) -> Table:
+    """Return the table in a TOML file; BenchmarkError naming the file and the wrong key."""
+    try:
+        table = Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise BenchmarkError(f"table file {path.name}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BenchmarkError(f"table file {path.name}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise BenchmarkError(f"table file {path.name}: {_first_line(error)}") from error
+    if table.id != path.stem:
+        raise BenchmarkError(
+            f"table file {path.name}: id is {table.id!r}; it must be the file name"
+        )
+    return table
+
+
+def _first_line(error: ValidationError) -> str:
+    """Return the first of the errors as ``key: message``, and how many more there are."""
+    first, *rest = error.errors(include_url=False)
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    more = f" (and {len(rest)} more)" if rest else ""
+    return f"{key}: {message}{more}" if key else f"{message}{more}"

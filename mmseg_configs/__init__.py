@@ -1,0 +1,1 @@
+"""MMEngine configs of the segmentation networks."""

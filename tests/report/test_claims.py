@@ -1,0 +1,132 @@
+"""The bootstrap against a plain loop, and claim verdicts against hand-worked intervals."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from benchmark.metrics import mean_iou
+from benchmark.report.claims import (
+    Effect,
+    gain_verdict,
+    order_verdict,
+    resampled_scores,
+    smallest_difference,
+)
+from benchmark.seeding import derive
+
+
+def random_counts(seed: int, images: int = 12, classes: int = 4) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 50, (images, classes, classes + 1))
+    counts[:, 2] *= rng.random((images, 1)) < 0.1  # a class that few images have
+    counts[:, :, 2] = 0
+    return counts
+
+
+def test_a_draw_is_the_mean_iou_of_the_drawn_images_and_seeds() -> None:
+    counts = [random_counts(1), random_counts(2)]
+    draws = resampled_scores(counts, seeds=(4, 9), draws=40)
+    images = np.random.default_rng(derive("claims", "images", 12))
+    weights = images.multinomial(12, [1 / 12] * 12, size=40)
+    runs = np.random.default_rng(derive("claims", "seeds", 4, 9))
+    chosen = runs.multinomial(2, [0.5, 0.5], size=40)
+    for d in range(40):
+        scores = []
+        for s, times in enumerate(chosen[d]):
+            drawn = np.repeat(counts[s], weights[d], axis=0)
+            scores += [100 * float(mean_iou(drawn.sum(axis=0)))] * times
+        assert draws[d] == pytest.approx(np.mean(scores), abs=1e-9)
+
+
+def test_an_absent_class_is_left_out_of_every_draw() -> None:
+    counts = np.zeros((5, 3, 4), np.int64)
+    counts[:, 0, 0], counts[:, 1, 1], counts[:, 1, 0] = 60, 30, 10
+    # class 2 is nowhere: background 60/70, class 1 30/40, whichever images are drawn
+    expected = 100 * (60 / 70 + 30 / 40) / 2
+    assert resampled_scores([counts], (0,), draws=10) == pytest.approx([expected] * 10)
+
+
+def test_void_predictions_are_misses() -> None:
+    counts = np.zeros((3, 1, 2), np.int64)
+    counts[:, 0] = 30, 10
+    assert resampled_scores([counts], (0,), draws=5) == pytest.approx([75.0] * 5)
+
+
+def test_pairing_removes_what_two_rows_share() -> None:
+    counts = [random_counts(seed) for seed in range(3)]
+    same = resampled_scores(counts, (0, 1, 2))
+    effect = smallest_difference((50.0, same), [(50.0, resampled_scores(counts, (0, 1, 2)))])
+    assert effect == Effect(0.0, 0.0, 0.0)
+    other = smallest_difference((50.0, same), [(50.0, resampled_scores(counts, (5, 6, 7)))])
+    assert other.low < 0 < other.high
+
+
+def test_the_interval_has_the_spread_of_a_known_case() -> None:
+    # one class, one pixel an image, right with p 0.7: mIoU is the share of hits, so the sd of a
+    # draw is sqrt(p (1 - p) / n) = 100 * sqrt(0.21 / 400) = 2.29 points
+    counts = np.zeros((400, 1, 2), np.int64)
+    counts[:280, 0, 0] = 1
+    counts[280:, 0, 1] = 1
+    effect = smallest_difference((70.0, resampled_scores([counts], (0,))), [(60.0, 60.0)])
+    assert effect.value == pytest.approx(10.0)
+    assert effect.low == pytest.approx(10 - 1.96 * 2.29, abs=0.4)
+    assert effect.high == pytest.approx(10 + 1.96 * 2.29, abs=0.4)
+
+
+def test_seeds_widen_the_interval() -> None:
+    counts = np.zeros((100, 1, 2), np.int64)
+    runs = []
+    for hits in (60, 70, 80):
+        run = counts.copy()
+        run[:, 0] = hits, 100 - hits
+        runs.append(run)
+    draws = resampled_scores(runs, (0, 1, 2))  # images are all alike: seeds are all the noise
+    assert set(np.round(draws, 6)) <= {round(x, 6) for x in np.arange(180, 241, 10) / 3}
+    assert draws.std() == pytest.approx(np.std([60, 70, 80]) / np.sqrt(3), rel=0.05)
+
+
+def test_the_smallest_difference_is_taken_draw_by_draw() -> None:
+    better = (10.0, np.array([10.0, 10.0, 10.0, 10.0]))
+    worse = [(6.0, np.array([5.0, 9.0, 5.0, 9.0])), (7.0, np.array([8.0, 6.0, 8.0, 6.0]))]
+    effect = smallest_difference(better, worse)
+    assert effect.value == 3.0
+    assert effect.low == pytest.approx(1.0, abs=0.1)  # differences 2, 1, 2, 1
+    assert effect.high == pytest.approx(2.0, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "by", "verdict", "note"),
+    [
+        (0.3, 1.6, 1.2, "holds", ""),
+        (1.5, 3.0, 1.2, "holds", ""),
+        (0.3, 1.2, 1.2, "holds", ""),  # reaches exactly what is claimed
+        (0.3, 1.1, 1.2, "fails", "a gain, but smaller than 1.2"),
+        (-0.5, 1.1, 1.2, "fails", "any gain is smaller than 1.2"),
+        (-2.0, -0.1, 1.2, "fails", "the order is the other way round"),
+        (-0.5, 1.3, 1.2, "undecided", "the interval holds 0"),
+        (0.0, 1.3, 1.2, "undecided", "the interval holds 0"),
+        (0.1, 0.2, 0.0, "holds", ""),
+        (-0.1, 0.2, 0.0, "undecided", "the interval holds 0"),
+        (-0.2, -0.1, 0.0, "fails", "the order is the other way round"),
+    ],
+)
+def test_gain(low: float, high: float, by: float, verdict: str, note: str) -> None:
+    assert gain_verdict(Effect((low + high) / 2, low, high), by) == (verdict, note)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.1, 2.0, "holds"), (-2.0, -0.1, "fails"), (-0.1, 2.0, "undecided"), (0, 0, "undecided")],
+)
+def test_order(low: float, high: float, verdict: str) -> None:
+    assert order_verdict(Effect((low + high) / 2, low, high))[0] == verdict
+
+
+def test_the_whole_of_voc_val_takes_seconds() -> None:
+    counts = np.random.default_rng(0).integers(0, 9, (1449, 21, 22))
+    started = time.process_time()
+    resampled_scores([counts] * 3, (0, 1, 2))
+    assert time.process_time() - started < 10

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmark.data.voc import write_label_png
+from benchmark.errors import BenchmarkError
+from benchmark.segmentation.data import (
+    Augmentation,
+    DrawSampler,
+    LabelledImages,
+    Pair,
+    voc_training_set,
+)
+
+AUGMENTATION = {"crop_size": (24, 20), "scale_range": (0.7, 1.4)}
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    """Images whose every pixel is (id, row, column) and whose label is the row, 255 below 30."""
+    found = []
+    for index, (height, width) in enumerate([(40, 30), (16, 12), (33, 50), (30, 30), (21, 64)]):
+        rows, columns = np.mgrid[:height, :width]
+        pixels = np.stack([np.full_like(rows, 40 * index), rows, columns], -1).astype(np.uint8)
+        label = np.where(rows < 30, rows % 20, 255).astype(np.uint8)
+        name = f"n{index}"
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+        write_label_png(tmp_path / f"{name}_label.png", label)
+        found.append((name, tmp_path / f"{name}.png", tmp_path / f"{name}_label.png"))
+    return found
+
+
+def same(one: dict, other: dict) -> bool:
+    labels = [item["data_samples"].gt_sem_seg.data for item in (one, other)]
+    return torch.equal(one["inputs"], other["inputs"]) and torch.equal(*labels)
+
+
+def test_a_draw_depends_on_seed_and_number_alone(pairs: list[Pair]) -> None:
+    unbroken = LabelledImages(pairs, AUGMENTATION, seed=3)
+    seen = [unbroken[draw] for draw in range(12)]
+    fresh = LabelledImages(pairs, AUGMENTATION, seed=3, memory_mb=0)
+    assert all(same(fresh[draw], seen[draw]) for draw in (11, 2, 7))
+    other = LabelledImages(pairs, AUGMENTATION, seed=4)
+    assert not all(same(other[draw], seen[draw]) for draw in range(5))
+
+
+def test_each_round_shows_each_image_once_in_a_new_order(pairs: list[Pair]) -> None:
+    dataset = LabelledImages(pairs, AUGMENTATION)
+    rounds = [[dataset.image_index(5 * turn + k) for k in range(5)] for turn in range(6)]
+    assert all(sorted(order) == [0, 1, 2, 3, 4] for order in rounds)
+    assert len({tuple(order) for order in rounds}) > 1
+
+
+def test_label_and_image_move_together(pairs: list[Pair]) -> None:
+    """Row and column are written in the pixels, so the label can be worked out from the view."""
+    dataset = LabelledImages(pairs, {"crop_size": (24, 20), "fill": (255, 255, 255)})
+    mirrored = 0
+    for draw in range(20):
+        item = dataset[draw]
+        blue, green, _ = item["inputs"].numpy()  # BGR of (id, row, column): column, row, id
+        label = item["data_samples"].gt_sem_seg.data[0].numpy()
+        outside = (blue == 255) & (green == 255)
+        expected = np.where(outside | (green >= 30), 255, green % 20)
+        np.testing.assert_array_equal(label, expected)
+        assert label.shape == (24, 20)
+        inside = blue[~outside].astype(int)
+        mirrored += bool(inside[0] > inside[-1] or np.any(np.diff(blue[12].astype(int)) == -1))
+    assert 0 < mirrored < 20
+
+
+def test_scaled_labels_stay_ids() -> None:
+    label = np.zeros((30, 30), np.uint8)
+    label[10:20, 10:20] = 7
+    image = np.repeat(label[..., None] * 30, 3, axis=2)
+    view = Augmentation((48, 48), (0.5, 1.5))
+    for seed in range(10):
+        pixels, ids = view(image, label, np.random.default_rng(seed))
+        assert pixels.shape == (48, 48, 3)
+        assert set(np.unique(ids)) <= {0, 7, 255}
+        # Pixels well inside the object keep its colour, those beyond the image the fill.
+        assert np.median(pixels[ids == 7]) == 210
+        assert (pixels[ids == 255] == (124, 116, 104)).all()
+
+
+def test_images_are_read_once_while_memory_lasts(
+    pairs: list[Pair], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import benchmark.segmentation.data as module
+
+    reads: list[Path] = []
+    read = module.read_image
+    monkeypatch.setattr(module, "read_image", lambda path: reads.append(path) or read(path))
+    kept = LabelledImages(pairs, AUGMENTATION)
+    for draw in range(15):
+        kept[draw]
+    assert len(reads) == 5
+    reads.clear()
+    unkept = LabelledImages(pairs, AUGMENTATION, memory_mb=0)
+    for draw in range(15):
+        unkept[draw]
+    assert len(reads) == 15
+
+
+def test_sampler_goes_on_where_it_was_told(pairs: list[Pair]) -> None:
+    sampler = DrawSampler(LabelledImages(pairs, AUGMENTATION))
+    assert list(itertools.islice(sampler, 3)) == [0, 1, 2]
+    sampler.skip(700)
+    assert list(itertools.islice(sampler, 3)) == [700, 701, 702]
+
+
+def test_bad_pairs_are_told(pairs: list[Pair], tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="no image"):
+        LabelledImages([], AUGMENTATION)
+    write_label_png(pairs[0][2], np.zeros((5, 6), np.uint8))
+    with pytest.raises(BenchmarkError, match=r"n0_label\.png: label of n0 is 6x5 but .* is 30x40"):
+        LabelledImages(pairs[:1], AUGMENTATION)[0]
+
+
+def test_voc_folder_for_the_tools(tmp_path: Path) -> None:
+    for folder in ("JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "ImageSets/Segmentation/train_aug.txt").write_text("a\n")
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(tmp_path / "JPEGImages/a.jpg")
+    write_label_png(tmp_path / "SegmentationClassAug/a.png", np.ones((8, 9), np.uint8))
+    dataset = voc_training_set(str(tmp_path), augmentation={"crop_size": (8, 9)})
+    item = dataset[0]
+    assert item["inputs"].shape == (3, 8, 9)
+    assert (item["data_samples"].gt_sem_seg.data == 1).all()
+    assert len(dataset.metainfo["classes"]) == 21
+    assert dataset.metainfo["reduce_zero_label"] is False

@@ -1,0 +1,178 @@
+"""Plans: what depends on what, what may be compared, and what a profile asks of its user."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.errors import BenchmarkError
+from benchmark.plan import Plan, UserFiles, make_plan, method_code
+from benchmark.profiles import Profile, VocFolder, load_profile, profile_ids
+from benchmark.registry import load_method_class
+from benchmark.report.card import published_card
+from benchmark.tables import load_table
+
+
+@pytest.fixture
+def paper(monkeypatch: pytest.MonkeyPatch) -> Profile:
+    """The paper profile, content with a folder of two images."""
+    profile = load_profile("paper")
+    data = VocFolder(kind="voc", name="VOC 2012", images={"train_aug": 1, "val": 1})
+    return profile.model_copy(update={"data": data})
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> UserFiles:
+    root = tmp_path / "voc"
+    for folder in ("JPEGImages", "SegmentationClassAug", "ImageSets/Segmentation"):
+        (root / folder).mkdir(parents=True)
+    for split, name in (("train_aug", "one"), ("val", "two")):
+        (root / "ImageSets" / "Segmentation" / f"{split}.txt").write_text(f"{name}\n")
+        Image.new("RGB", (20, 10)).save(root / "JPEGImages" / f"{name}.jpg")
+        mask = Image.fromarray(np.full((10, 20), 3, np.uint8))
+        mask.save(root / "SegmentationClassAug" / f"{name}.png")
+    for name in ("vgg16.pth", "resnet101.pth"):
+        (tmp_path / name).write_bytes(name.encode())
+    saliency = tmp_path / "saliency"
+    saliency.mkdir()
+    weights = {name: tmp_path / f"{name}.pth" for name in ("vgg16", "resnet101")}
+    return UserFiles(data=root, weights=weights, saliency=saliency, saliency_name="DSS")
+
+
+def planned(profile: Profile, files: UserFiles, table: str = "seenet_table1") -> Plan:
+    return make_plan(load_table(table), profile, files, (0,))
+
+
+def stages(plan: Plan, name: str) -> list[dict[str, object]]:
+    return [dict(stage.config) for stage in plan.stages if stage.name == name]
+
+
+def test_the_paper_profile_may_be_compared_with_the_paper(paper: Profile, files: UserFiles) -> None:
+    for table_id in ("seenet_table1", "seenet_table2"):
+        plan = planned(paper, files, table_id)
+        for cell in plan.cells:
+            published = published_card(plan.table, cell.row, cell.column)
+            assert cell.card.differences(published) == []
+
+
+def test_other_saliency_than_the_papers_is_not_comparable(paper: Profile, files: UserFiles) -> None:
+    other = UserFiles(
+        data=files.data, weights=files.weights, saliency=files.saliency, saliency_name="U2Net"
+    )
+    plan = planned(paper, other)
+    published = published_card(plan.table, plan.cells[0].row, plan.cells[0].column)
+    assert plan.cells[0].card.differences(published) == ["saliency"]
+
+
+def test_the_paper_profile_has_the_papers_constants(paper: Profile, files: UserFiles) -> None:
+    """SeeNet Sec. 5.1, written here by hand."""
+    plan = planned(paper, files)
+    seenet = next(c for c in stages(plan, "attention") if c["method"] == "seenet")
+    recipe = seenet["recipe"]
+    assert isinstance(recipe, dict)
+    assert (recipe["batch_size"], recipe["iterations"]) == (16, 25_000)
+    assert (recipe["learning_rate"], recipe["weight_decay"]) == (1e-3, 2e-4)
+    assert recipe["drops"] == [15_000 / 25_000]
+    assert (recipe["crop"], recipe["test_size"]) == (224, 224)
+    assert seenet["backbone"] == {
+        "architecture": "vgg16",
+        "options": {"output_stride": 16},
+        "head": {"width": 1.0, "init_gain": 1.0, "classifier_bias": 0.0},
+    }
+    acol = next(c for c in stages(plan, "attention") if c["method"] == "acol")
+    assert isinstance(acol["backbone"], dict)
+    assert acol["backbone"]["options"] == {"output_stride": 8, "pool_kernel": 3}
+
+
+def test_a_folder_that_is_not_voc_2012_is_refused(files: UserFiles) -> None:
+    with pytest.raises(BenchmarkError, match="is not VOC 2012: train_aug lists 1 images"):
+        planned(load_profile("paper"), files)
+
+
+def test_missing_saliency_is_asked_for(paper: Profile, files: UserFiles) -> None:
+    without = UserFiles(data=files.data, weights=files.weights)
+    with pytest.raises(BenchmarkError, match="give --saliency NAME=FOLDER"):
+        planned(paper, without)
+
+
+def test_a_table_asks_only_for_the_weights_it_needs(paper: Profile, files: UserFiles) -> None:
+    weights = {"vgg16": files.weights["vgg16"]}
+    fewer = UserFiles(
+        data=files.data, weights=weights, saliency=files.saliency, saliency_name="DSS"
+    )
+    assert planned(paper, fewer).cells
+    with pytest.raises(BenchmarkError, match="needs initial weights 'resnet101'"):
+        planned(paper, fewer, "seenet_table2")
+
+
+def test_no_stage_holds_a_path_in_its_config(
+    paper: Profile, files: UserFiles, tmp_path: Path
+) -> None:
+    for stage in planned(paper, files).stages:
+        assert str(tmp_path) not in repr(dict(stage.config))
+
+
+def test_moving_the_users_files_changes_no_key(
+    paper: Profile, files: UserFiles, tmp_path: Path
+) -> None:
+    before = {stage.key for stage in planned(paper, files).stages}
+    assert files.data is not None
+    moved = files.data.rename(tmp_path / "elsewhere")
+    (moved / "dataset.toml").write_text("")
+    elsewhere = UserFiles(
+        data=moved, weights=files.weights, saliency=files.saliency, saliency_name="DSS"
+    )
+    assert {stage.key for stage in planned(paper, elsewhere).stages} == before
+
+
+def test_other_masks_change_what_reads_the_images(paper: Profile, files: UserFiles) -> None:
+    before = {stage.key for stage in planned(paper, files).stages}
+    assert files.data is not None
+    mask = Image.fromarray(np.full((10, 20), 4, np.uint8))
+    mask.save(files.data / "SegmentationClassAug" / "two.png")
+    same = {stage.name for stage in planned(paper, files).stages if stage.key in before}
+    assert same == {"backbone"}
+
+
+def test_a_network_the_profile_lacks_leaves_its_cells_out(files: UserFiles) -> None:
+    light = load_profile("light")
+    weights = {"mobilenet_v2": files.weights["vgg16"]}
+    plan = planned(light, UserFiles(data=files.data, weights=weights), "seenet_table2")
+    assert plan.absent == {
+        ("seenet_resnet101", "val"): "profile light has no largefov_resnet101",
+        ("seenet_resnet101", "val_crf"): "profile light has no largefov_resnet101",
+    }
+    assert {cell.card.supervision for cell in plan.cells} == {"I"}
+
+
+def test_without_and_with_crf_come_from_the_networks_one_training(files: UserFiles) -> None:
+    plan = planned(load_profile("scenes"), UserFiles(), "seenet_table2")
+    assert len(stages(plan, "attention")) == 1
+    assert len(stages(plan, "segmentation")) == 2
+    assert len(stages(plan, "prediction")) == 4
+
+
+def test_the_code_of_a_method_is_its_module_and_what_it_takes_from_its_package() -> None:
+    assert method_code(load_method_class("seenet")) == (
+        "methods.nn.heads",
+        "methods.nn.zones",
+        "methods.seenet",
+    )
+
+
+@pytest.mark.parametrize("profile", profile_ids())
+def test_every_profile_loads(profile: str) -> None:
+    assert load_profile(profile).id == profile
+
+
+def test_mistakes_in_a_profile_of_the_users_own_name_the_key(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('id = "mine"\n')
+    with pytest.raises(BenchmarkError, match=r"profile mine.toml: title: Field required"):
+        load_profile(str(path))
+    path.write_text("id = ")
+    with pytest.raises(BenchmarkError, match=r"profile mine.toml: not valid TOML"):
+        load_profile(str(path))
