@@ -15,25 +15,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.data.augment import training_crop, warped
+from benchmark.data.augment import View, draw_view, recoloured, warped
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Method, TrainingRecipe
+from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
 from benchmark.progress import Progress
 from benchmark.seeding import derive
 
 CHECKPOINT_SECONDS = 30.0
+POLY_POWER = 0.9
+MEAN_COLOUR = tuple(round(255 * value) for value in IMAGENET_MEAN)
 
 Losses = Callable[[nn.Module, Batch], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Decoded images (uint8, any sizes) and their labels (N, C) bool."""
+    """Decoded images (uint8, any sizes), their labels (N, C) bool, and saliency maps (uint8)."""
 
     images: Sequence[NDArray[np.uint8]]
     labels: NDArray[np.bool_]
+    saliency: Sequence[NDArray[np.uint8]] | None = None
+
+    def part(self, start: int, stop: int) -> LabelledImages:
+        """Return images ``start`` to ``stop``."""
+        saliency = None if self.saliency is None else self.saliency[start:stop]
+        return LabelledImages(self.images[start:stop], self.labels[start:stop], saliency)
 
 
 def device() -> torch.device:
@@ -56,8 +65,25 @@ def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     return ((batch.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
+def whole_images(data: LabelledImages, size: int) -> Batch:
+    """Return the images and their saliency warped to ``size`` pixels a side, on the device."""
+    saliency = None
+    if data.saliency is not None:
+        saliency = _fractions([warped(plane, size) for plane in data.saliency])
+    images = to_tensor([warped(image, size) for image in data.images])
+    return Batch(images, torch.from_numpy(data.labels).float().to(images.device), saliency)
+
+
+def _fractions(planes: Sequence[NDArray[np.uint8]]) -> Tensor:
+    return torch.from_numpy(np.stack(planes)).to(device()).float() / 255
+
+
 class Trainer:
-    """The default training loop: SGD with drops; can be killed, and goes on where it was."""
+    """The default training loop: SGD with drops; can be killed, and goes on where it was.
+
+    A method that trains several networks, or one several times, calls ``run`` once for each with
+    a ``name`` of its own: what was finished before a kill is loaded, not trained again.
+    """
 
     def __init__(
         self,
@@ -72,24 +98,49 @@ class Trainer:
         self.data = data
         self.recipe = recipe
         self.seed = seed
-        self.checkpoint = scratch / "attention.pt"
+        self.scratch = scratch
         self.progress = progress
         self.label = label
         self._order_of: tuple[int, NDArray[np.int64]] | None = None
 
-    def run(self, network: nn.Module, losses: Losses) -> None:
-        """Train ``network`` in place; BenchmarkError where the loss is not finite."""
+    def run(
+        self,
+        network: nn.Module,
+        losses: Losses,
+        *,
+        name: str = "attention",
+        images: Sequence[NDArray[np.uint8]] | None = None,
+        seeds: Sequence[NDArray[np.int16]] | None = None,
+    ) -> None:
+        """Train ``network`` in place; BenchmarkError where the loss is not finite.
+
+        ``images`` take the place of the training images; ``seeds`` (H, W), class indices or -1,
+        are cut like the images and given to the losses.
+        """
+        source = _Source(images or self.data.images, self.data.labels, self.data.saliency, seeds)
+        checkpoint = self.scratch / f"{name}.pt"
         optimiser = build_optimiser(network, self.recipe)
-        start = self._resume(network, optimiser)
+        start = resume(checkpoint, network, optimiser)
         network.train()
         saved = time.monotonic()
-        with self.progress.task(self.label, self.recipe.iterations, start) as task:
-            for step, batch in self.batches(start):
+        label = self.label if name == "attention" else f"{self.label}: {name}"
+        with self.progress.task(label, self.recipe.iterations, start) as task:
+            for step, batch in self.batches(start, source):
                 loss = self._step(network, losses, optimiser, step, batch)
                 task.advance(1, f"loss {loss:.3f}")
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    self._save(network, optimiser, step + 1)
+                    save(checkpoint, network, optimiser, step + 1)
                     saved = time.monotonic()
+        save(checkpoint, network, optimiser, self.recipe.iterations)
+
+    def whole_images(self, batch: int = 32) -> Iterator[tuple[range, Batch]]:
+        """Yield (places, batch) over all training images, warped to the test size, in order."""
+        for start in range(0, len(self.data.images), batch):
+            stop = min(start + batch, len(self.data.images))
+            yield (
+                range(start, stop),
+                whole_images(self.data.part(start, stop), self.recipe.test_size),
+            )
 
     def _step(
         self,
@@ -115,26 +166,28 @@ class Trainer:
         optimiser.step()
         return value
 
-    def batches(self, start: int) -> Iterator[tuple[int, Batch]]:
+    def batches(self, start: int, source: _Source | None = None) -> Iterator[tuple[int, Batch]]:
         """Yield (step, batch) from ``start`` on; a batch depends on the seed and its step alone."""
+        source = source or _Source(self.data.images, self.data.labels, self.data.saliency, None)
         for step in range(start, self.recipe.iterations):
             first = step * self.recipe.batch_size
-            draws = [self._draw(first + index) for index in range(self.recipe.batch_size)]
-            labels = torch.from_numpy(np.stack([label for _, label in draws])).float()
-            yield step, Batch(to_tensor([view for view, _ in draws]), labels.to(device()))
+            drawn = [self._draw(first + place, source) for place in range(self.recipe.batch_size)]
+            yield step, _stacked(drawn, step)
 
-    def _draw(self, number: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        epoch, position = divmod(number, len(self.data.images))
+    def _draw(self, number: int, source: _Source) -> _Drawn:
+        epoch, position = divmod(number, len(source.images))
         index = self._order(epoch)[position]
-        view = training_crop(
-            self.data.images[index],
-            np.random.default_rng(derive("view", self.seed, number)),
-            shorter_side=self.recipe.shorter_side,
-            crop=self.recipe.crop,
-            flip=self.recipe.flip,
-            colour=self.recipe.colour,
+        rng = np.random.default_rng(derive("view", self.seed, number))
+        image, recipe = source.images[index], self.recipe
+        view = draw_view(
+            image.shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
         )
-        return view, self.data.labels[index]
+        return _Drawn(
+            recoloured(view.of(image, padding=MEAN_COLOUR), rng, recipe.colour),
+            source.labels[index],
+            _plane(source.saliency, index, view, padding=0),
+            _plane(source.seeds, index, view, padding=-1, nearest=True),
+        )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         if self._order_of is None or self._order_of[0] != epoch:
@@ -142,25 +195,70 @@ class Trainer:
             self._order_of = (epoch, rng.permutation(len(self.data.images)))
         return self._order_of[1]
 
-    def _save(self, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
-        state = {
-            "network": network.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "step": step,
-            "random": torch.get_rng_state(),
-        }
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        os.replace(part, self.checkpoint)
 
-    def _resume(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        if not self.checkpoint.exists():
-            return 0
-        state = torch.load(self.checkpoint, map_location=device(), weights_only=True)
-        network.load_state_dict(state["network"])
-        optimiser.load_state_dict(state["optimiser"])
-        torch.set_rng_state(state["random"].cpu())
-        return int(state["step"])
+@dataclass(frozen=True)
+class _Source:
+    images: Sequence[NDArray[np.uint8]]
+    labels: NDArray[np.bool_]
+    saliency: Sequence[NDArray[np.uint8]] | None
+    seeds: Sequence[NDArray[np.int16]] | None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    image: NDArray[np.uint8]
+    label: NDArray[np.bool_]
+    saliency: NDArray[np.uint8] | None
+    seeds: NDArray[np.int16] | None
+
+
+def _plane(
+    planes: Sequence[NDArray[Any]] | None,
+    index: int,
+    view: View,
+    *,
+    padding: int,
+    nearest: bool = False,
+) -> NDArray[Any] | None:
+    return None if planes is None else view.of(planes[index], nearest=nearest, padding=padding)
+
+
+def _stacked(drawn: Sequence[_Drawn], step: int) -> Batch:
+    images = to_tensor([one.image for one in drawn])
+    labels = torch.from_numpy(np.stack([one.label for one in drawn])).float().to(images.device)
+    saliency = [one.saliency for one in drawn if one.saliency is not None]
+    seeds = [one.seeds for one in drawn if one.seeds is not None]
+    return Batch(
+        images,
+        labels,
+        _fractions(saliency) if saliency else None,
+        torch.from_numpy(np.stack(seeds)).long().to(images.device) if seeds else None,
+        step,
+    )
+
+
+def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:
+    """Keep everything that the steps from ``step`` on depend on."""
+    state = {
+        "network": network.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "step": step,
+        "random": torch.get_rng_state(),
+    }
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Load what ``save`` kept, if anything; return the step to go on from."""
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location=device(), weights_only=True)
+    network.load_state_dict(state["network"])
+    optimiser.load_state_dict(state["optimiser"])
+    torch.set_rng_state(state["random"].cpu())
+    return int(state["step"])
 
 
 def build_optimiser(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
@@ -174,10 +272,12 @@ def build_optimiser(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.O
 
 
 def learning_rate(recipe: TrainingRecipe, step: int) -> float:
-    """Return the rate of ``step`` (0-based): linear warm-up, then divided by 10 at each drop."""
+    """Return the rate of ``step`` (0-based): linear warm-up, then as the schedule says."""
+    rate = recipe.learning_rate * min(1.0, (step + 1) / (recipe.warm_up + 1))
+    if recipe.schedule == "poly":
+        return float(rate * (1 - step / recipe.iterations) ** POLY_POWER)
     drops = sum(step >= round(fraction * recipe.iterations) for fraction in recipe.drops)
-    growth = min(1.0, (step + 1) / (recipe.warm_up + 1))
-    return float(recipe.learning_rate * growth * 0.1**drops)
+    return float(rate * 0.1**drops)
 
 
 def parameter_groups(network: nn.Module, recipe: TrainingRecipe) -> list[dict[str, Any]]:
@@ -196,36 +296,80 @@ def parameter_groups(network: nn.Module, recipe: TrainingRecipe) -> list[dict[st
     ]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def class_scores(
-    method: Method, network: Any, images: Sequence[NDArray[np.uint8]], size: int, batch: int
+    method: Method, network: Any, data: LabelledImages, size: int, batch: int
 ) -> NDArray[np.float32]:
     """Return logits (N, C) of the classifier on whole images warped to ``size``."""
     network.eval()
     rows = []
-    for start in range(0, len(images), batch):
-        views = [warped(image, size) for image in images[start : start + batch]]
+    for start in range(0, len(data.images), batch):
+        views = whole_images(data.part(start, start + batch), size)
         with mixed_precision():
-            rows.append(method.class_scores(network, to_tensor(views)).float().cpu().numpy())
+            scores = method.class_scores(network, views.images, views.saliency)
+        rows.append(scores.float().cpu().numpy())
     return np.concatenate(rows)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def attention_maps(
-    method: Method,
-    network: nn.Module,
-    images: Sequence[NDArray[np.uint8]],
-    labels: NDArray[np.bool_],
-    size: int,
-) -> NDArray[np.float32]:
-    """Return maps (B, C, h, w): the maximum over the image and its mirror image.
+    method: Method, network: nn.Module, data: LabelledImages, size: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Return maps (B, C, h, w) in [0, 1], fused as the method's ``inference`` says; absent: 0.
 
-    SeeNet Sec. 3.3. Absent classes are 0; values lie in [0, 1].
+    And the method's background maps (B, h, w), the mean over the same views, or None. Gradients
+    are off, and a method that needs them turns them on for itself.
     """
     network.eval()
-    views = to_tensor([warped(image, size) for image in images])
-    present = torch.from_numpy(labels).float().to(views.device)
-    with mixed_precision():
-        maps = method.attention(network, views, present)
-        mirrored = method.attention(network, views.flip(3), present).flip(3)
-    return torch.maximum(maps, mirrored).float().cpu().numpy()
+    recipe = method.inference()
+    maps: list[Tensor] = []
+    backgrounds: list[Tensor] = []
+    for scale in sorted(recipe.scales, reverse=True):
+        view = whole_images(data, round(size * scale))
+        for mirrored in (False, True) if recipe.flip else (False,):
+            batch = _mirrored(view) if mirrored else view
+            with mixed_precision():
+                found = method.attention(network, batch).float()
+                background = method.background(network, batch)
+            maps.append(found.flip(3) if mirrored else found)
+            if background is not None:
+                background = background.float()[:, None]
+                backgrounds.append(background.flip(3) if mirrored else background)
+    fused = fuse(maps, recipe)
+    check_maps(method, fused)
+    present = fused * torch.from_numpy(data.labels).to(fused.device)[:, :, None, None]
+    if not backgrounds:
+        return present.cpu().numpy(), None
+    total = fuse(backgrounds, InferenceRecipe(fusion="sum"))
+    return present.cpu().numpy(), (total[:, 0] / len(backgrounds)).cpu().numpy()
+
+
+def fuse(maps: Sequence[Tensor], recipe: InferenceRecipe) -> Tensor:
+    """Fuse maps (B, C, h_i, w_i) to (B, C, h, w) of the first one's cells, as the recipe says."""
+    size = maps[0].shape[2:]
+    resized = [
+        view
+        if view.shape[2:] == size
+        else functional.interpolate(view, size, mode="bilinear", align_corners=False)
+        for view in maps
+    ]
+    stack = torch.stack(resized)
+    fused = stack.amax(dim=0) if recipe.fusion == "maximum" else stack.sum(dim=0)
+    if not recipe.normalise:
+        return fused
+    highest = fused.amax(dim=(2, 3), keepdim=True)
+    return fused / torch.where(highest > 0, highest, 1.0)
+
+
+def check_maps(method: Method, maps: Tensor) -> None:
+    """Raise BenchmarkError where maps leave [0, 1]; written so that nan fails as well."""
+    if not bool(((maps >= 0) & (maps <= 1)).all()):
+        raise BenchmarkError(
+            f"the attention of {type(method).__name__} leaves [0, 1]: "
+            f"{float(maps.min()):.3g} to {float(maps.max()):.3g}"
+        )
+
+
+def _mirrored(batch: Batch) -> Batch:
+    saliency = None if batch.saliency is None else batch.saliency.flip(2)
+    return Batch(batch.images.flip(3), batch.labels, saliency)

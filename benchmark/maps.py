@@ -13,13 +13,24 @@ from safetensors.numpy import save_file
 
 from benchmark.errors import BenchmarkError
 
+BACKGROUND = "/background"
+"""Ends the name of an image's background map; no image's id holds a slash."""
+
 
 def write_maps(
-    path: Path, maps: Mapping[str, NDArray[np.floating]], classes: Mapping[str, list[int]]
+    path: Path,
+    maps: Mapping[str, NDArray[np.floating]],
+    classes: Mapping[str, list[int]],
+    backgrounds: Mapping[str, NDArray[np.floating]] | None = None,
 ) -> None:
-    """Write each image's maps (P, h, w) in [0, 1] and the ids 1..K of its P present classes."""
+    """Write each image's maps (P, h, w) in [0, 1] and the ids 1..K of its P present classes.
+
+    ``backgrounds``: for methods that score the background too, each image's map (h, w) in [0, 1].
+    """
     metadata = {"classes": json.dumps({name: classes[name] for name in sorted(maps)})}
     arrays = {name: np.ascontiguousarray(maps[name], np.float16) for name in sorted(maps)}
+    for name, background in sorted((backgrounds or {}).items()):
+        arrays[name + BACKGROUND] = np.ascontiguousarray(background, np.float16)
     save_file(arrays, path, metadata)
 
 
@@ -42,3 +53,10 @@ class MapArchive:
         """Return maps (P, h, w) float32 and the P class ids of one image."""
         maps = self._file.get_tensor(image_id).astype(np.float32)
         return maps, np.asarray(self._classes[image_id], np.int64)
+
+    def background(self, image_id: str) -> NDArray[np.float32] | None:
+        """Return the background map (h, w) float32 of one image, or None where there is none."""
+        if image_id + BACKGROUND not in self._file.keys():  # noqa: SIM118 (not a dict)
+            return None
+        background: NDArray[np.float32] = self._file.get_tensor(image_id + BACKGROUND)
+        return background.astype(np.float32)

@@ -39,29 +39,43 @@ class Paper:
 
 @dataclass(frozen=True)
 class Batch:
-    """One training step's data: images (B, 3, H, W), normalised; labels (B, C), 0 or 1."""
+    """Images and what is known of them.
+
+    images (B, 3, H, W), normalised; labels (B, C), 0 or 1; saliency (B, H, W) in [0, 1] where the
+    method asks for it; seeds (B, H, W), class indices 0..C-1 and -1 where there is none, if the
+    method's ``fit`` trains with them; step: how many training steps were before this one.
+    """
 
     images: Tensor
     labels: Tensor
+    saliency: Tensor | None = None
+    seeds: Tensor | None = None
+    step: int = 0
 
 
 @dataclass(frozen=True)
 class TrainingRecipe:
     """How an attention network is trained; a profile may replace any of it, for all methods alike.
 
-    ``drops`` are the fractions of the schedule at which the rate is divided by 10, ``warm_up`` the
-    steps over which it first grows to its value (none in the papers). Biases learn
-    at ``bias_rate`` times the rate and without weight decay, as in Caffe. ``head_rate`` multiplies
-    the rate of every parameter that is not the backbone's. An image's shorter side is resized to
-    a length drawn from ``shorter_side`` and a square of ``crop`` pixels is cut from it at random;
-    for inference the image is warped to a square of ``test_size`` pixels. ``clip`` bounds the
-    gradient's norm (None: not at all, as in all the papers).
+    With the schedule ``steps`` the rate is divided by 10 at the fractions ``drops`` of the
+    iterations; with ``poly`` it is multiplied by (1 - step / iterations) ** 0.9. ``warm_up`` are
+    the steps over which it first grows to its value (none in the papers). Biases learn at
+    ``bias_rate`` times the rate and without weight decay, as in Caffe. ``head_rate`` multiplies
+    the rate of every parameter that is not the backbone's. ``clip`` bounds the gradient's norm
+    (None: not at all, as in all the papers).
+
+    What is seen of an image is a square of ``crop`` pixels. ``view`` says how it is made:
+    ``shorter_side``: that side resized to a length drawn from ``side``, the square cut at random;
+    ``longer_side``: likewise, with the mean colour where the image ends; ``area``: a rectangle of
+    a random share (8 to 100 %) of the area, resized (torchvision's RandomResizedCrop); ``warp``:
+    the whole image. For inference the image is warped to a square of ``test_size`` pixels.
     """
 
     optimiser: Literal["sgd", "adamw"] = "sgd"
     iterations: int = 25_000
     batch_size: int = 16
     learning_rate: float = 1e-3
+    schedule: Literal["steps", "poly"] = "steps"
     warm_up: int = 0
     drops: tuple[float, ...] = (0.6,)
     momentum: float = 0.9
@@ -69,12 +83,28 @@ class TrainingRecipe:
     weight_decay: float = 2e-4
     head_rate: float = 1.0
     bias_rate: float = 2.0
-    shorter_side: tuple[int, int] = (256, 480)
+    view: Literal["shorter_side", "longer_side", "area", "warp"] = "shorter_side"
+    side: tuple[int, int] = (256, 480)
     crop: int = 224
     test_size: int = 224
     flip: bool = True
     colour: float = 0.1
     clip: float | None = None
+
+
+@dataclass(frozen=True)
+class InferenceRecipe:
+    """How the maps of an image's scaled and mirrored copies become one.
+
+    All are resized to the largest one's cells; their ``maximum`` or ``sum`` is taken cell by cell.
+    ``normalise`` then divides each class's map by its maximum; without it the method's own maps
+    must lie in [0, 1] and the fusion be the maximum.
+    """
+
+    scales: tuple[float, ...] = (1.0,)
+    flip: bool = True
+    fusion: Literal["maximum", "sum"] = "maximum"
+    normalise: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,6 +130,8 @@ class Method(ABC):
     paper: ClassVar[Paper]
     supervision: ClassVar[Literal["I", "I+S"]] = "I"
     """``I``: image labels alone; ``I+S``: saliency learned from other data as well."""
+    needs_saliency: ClassVar[bool] = False
+    """Whether the network itself sees saliency maps, in training and at inference."""
     backbone_options: ClassVar[Mapping[str, Any]] = {}
     """What the paper changes in VGG-16; used where the profile leaves the backbone to the paper."""
 
@@ -122,12 +154,23 @@ class Method(ABC):
         """Return named scalars; their sum is minimised."""
 
     @abstractmethod
-    def class_scores(self, network: Any, images: Tensor) -> Tensor:
-        """Return the classifier's logits (B, C) for ``images`` alone, no label given."""
+    def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
+        """Return the classifier's logits (B, C), no label given; saliency (B, H, W) if needed."""
 
     @abstractmethod
-    def attention(self, network: Any, images: Tensor, labels: Tensor) -> Tensor:
-        """Return attention (B, C, h, w) in [0, 1] given the image labels; absent classes are 0."""
+    def attention(self, network: Any, batch: Batch) -> Tensor:
+        """Return attention (B, C, h, w), at least 0, given the image labels; absent classes are 0.
+
+        At most 1 as well, unless ``inference`` normalises.
+        """
+
+    def background(self, network: Any, batch: Batch) -> Tensor | None:
+        """Return how much each cell looks like background, (B, h, w) in [0, 1], or None."""
+        return None
+
+    def inference(self) -> InferenceRecipe:
+        """Return the scales and mirror images that the paper reads its maps from."""
+        return InferenceRecipe()
 
     def training(self) -> TrainingRecipe:
         """Return the paper's optimiser, schedule and augmentation."""

@@ -27,6 +27,8 @@ from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+READING = ("benchmark.stages.inputs", "benchmark.data.voc", "benchmark.maps")
+"""The code through which stages read images, masks and maps."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ class _Builder:
             name="scenes",
             config={"version": SCENES_VERSION, "options": _plain(options)},
             label=f"scenes version {SCENES_VERSION}",
-            code=("benchmark.stages:scenes", "benchmark.data.scenes"),
+            code=("benchmark.stages.data", "benchmark.data.scenes"),
         )
 
     def backbone(self, name: str) -> Stage:
@@ -204,16 +206,25 @@ class _Builder:
             },
             locations={"weights": str(path)},
             label=f"initial weights {name}",
-            code=("benchmark.stages:backbone", "benchmark.backbones"),
+            code=("benchmark.stages.data", "benchmark.backbones"),
         )
 
     # Attention, saliency, labels
 
-    def saliency(self, split: str) -> Stage | None:
+    def _seen_saliency(self, row: Row, **splits: str) -> dict[str, Stage]:
+        """Return the saliency stages, by role, that the row's method itself looks at."""
+        if not _method(row).needs_saliency:
+            return {}
+        return {role: self.saliency(split) for role, split in splits.items()}
+
+    def saliency(self, split: str) -> Stage:
         settings = self.profile.saliency
         config, inputs, locations = self.data()
         if settings.kind == "none":
-            return None
+            raise BenchmarkError(
+                f"profile {self.profile.id} has no saliency maps: choose a method and a label "
+                "recipe that need none"
+            )
         if settings.kind == "folder":
             folder = self.files.saliency
             assert folder is not None
@@ -228,7 +239,7 @@ class _Builder:
             inputs=inputs,
             locations=locations,
             label=f"saliency {split}",
-            code=("benchmark.stages:saliency", "benchmark.saliency"),
+            code=("benchmark.stages.saliency", *READING, "benchmark.saliency"),
         )
 
     def saliency_network(self) -> Stage:
@@ -248,7 +259,7 @@ class _Builder:
             inputs={"backbone": self.backbone(settings.weights)},
             label="saliency network",
             code=(
-                "benchmark.stages:saliency_network",
+                "benchmark.stages.saliency",
                 "benchmark.saliency.network",
                 "benchmark.data.scenes",
                 "benchmark.backbones",
@@ -279,11 +290,16 @@ class _Builder:
                 },
                 "seed": seed,
             },
-            inputs={**inputs, "backbone": self.backbone(settings.weights)},
+            inputs={
+                **inputs,
+                "backbone": self.backbone(settings.weights),
+                **self._seen_saliency(row, saliency_train="train", saliency_val="val"),
+            },
             locations=locations,
             label=f"attention {row.id} seed {seed}",
             code=(
-                "benchmark.stages:attention",
+                "benchmark.stages.attention:attention",
+                *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
                 "benchmark.data.augment",
@@ -301,12 +317,18 @@ class _Builder:
                 "split": self._split(split),
                 "size": self._recipe(method).test_size,
             },
-            inputs={**inputs, "attention": self.attention(row, seed)},
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                **self._seen_saliency(row, saliency=split),
+            },
             locations=locations,
             label=f"maps {row.id} {split} seed {seed}",
             code=(
-                "benchmark.stages:maps",
+                "benchmark.stages.attention:maps",
+                *READING,
                 "benchmark.attention:attention_maps",
+                "benchmark.attention:fuse",
                 "benchmark.maps",
                 *method_code(type(method)),
             ),
@@ -320,22 +342,22 @@ class _Builder:
             inputs={**inputs, "maps": self.maps(row, "val", seed)},
             locations=locations,
             label=f"map score {row.id} val seed {seed}",
-            code=("benchmark.stages:map_score", "benchmark.metrics", "benchmark.proxy"),
+            code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
         )
 
     def labels(self, row: Row, split: str, seed: int) -> Stage:
         recipe, constants = self._label_recipe(row)
         config, inputs, locations = self.data()
         inputs = {**inputs, "maps": self.maps(row, split, seed)}
-        if (grey := self.saliency(split)) is not None:
-            inputs["saliency"] = grey
+        if "saliency" in find_recipe(recipe).needs:
+            inputs["saliency"] = self.saliency(split)
         return Stage(
             name="labels",
             config={**config, "recipe": recipe, "constants": constants},
             inputs=inputs,
             locations=locations,
             label=f"labels {row.id} {split} seed {seed}",
-            code=("benchmark.stages:labels", "benchmark.proxy"),
+            code=("benchmark.stages.labels", *READING, "benchmark.proxy", "benchmark.crf"),
         )
 
     def label_score(self, row: Row, split: str, seed: int) -> Stage:
@@ -361,7 +383,8 @@ class _Builder:
             locations={**locations, "config": str(self._network_path(row))},
             label=f"segmentation {row.id} seed {seed}",
             code=(
-                "benchmark.stages:segmentation",
+                "benchmark.stages.segmentation:segmentation",
+                *READING,
                 "benchmark.segmentation",
                 "benchmark.backbones",
             ),
@@ -384,7 +407,12 @@ class _Builder:
             inputs={**inputs, "segmentation": self.segmentation(row, seed)},
             locations={**locations, "config": str(self._network_path(row))},
             label=f"prediction {row.id} {column.id} seed {seed}",
-            code=("benchmark.stages:prediction", "benchmark.segmentation", "benchmark.crf"),
+            code=(
+                "benchmark.stages.segmentation:prediction",
+                *READING,
+                "benchmark.segmentation",
+                "benchmark.crf",
+            ),
         )
 
     def score(self, row: Row, column: Column, seed: int) -> Stage:
@@ -402,11 +430,7 @@ class _Builder:
             inputs={**inputs, "labels": scored},
             locations=locations,
             label=label,
-            code=(
-                "benchmark.stages:score",
-                "benchmark.stages:_save_counts",
-                "benchmark.metrics",
-            ),
+            code=("benchmark.stages.score", *READING, "benchmark.metrics"),
         )
 
     # What may be compared
@@ -431,8 +455,8 @@ class _Builder:
             crf=evaluation.crf,
             network=self._network_name(row),
             initial_weights=weights.title,
-            saliency=self._saliency_name(),
-            supervision="I" if self.profile.saliency.kind == "none" else row.supervision,
+            saliency=self._saliency_name() if self._uses_saliency(row) else "none",
+            supervision="I+S" if self._uses_saliency(row) else "I",
             profile=self.profile.id,
         )
 
@@ -450,6 +474,10 @@ class _Builder:
         if kind == "network":
             return "own network, generated objects of other classes"
         return "none" if kind == "none" else str(self.files.saliency_name)
+
+    def _uses_saliency(self, row: Row) -> bool:
+        recipe, _ = self._label_recipe(row)
+        return _method(row).needs_saliency or "saliency" in find_recipe(recipe).needs
 
     # Lookups
 
@@ -469,7 +497,7 @@ class _Builder:
 
     def _label_recipe(self, row: Row) -> tuple[str, dict[str, float]]:
         name, constants = str(row.recipe), dict(row.constants)
-        if self.profile.labels is not None:
+        if self.profile.labels is not None and "saliency" in find_recipe(name).needs:
             name, constants = self.profile.labels.name, dict(self.profile.labels.constants)
         find_recipe(name, tuple(constants))
         return name, constants

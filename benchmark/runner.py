@@ -10,7 +10,8 @@ from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.server import ServerScore
-from benchmark.stages import STAGES, read_counts
+from benchmark.stages import STAGES
+from benchmark.stages.score import read_counts
 from benchmark.store import Record, Stage, Store
 
 

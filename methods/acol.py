@@ -61,14 +61,14 @@ class ACoL(Method):
             "second": image_label_loss(second, batch.labels),
         }
 
-    def class_scores(self, network: Any, images: Tensor) -> Tensor:
+    def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
         """The first head's logits; the second would need the labels."""
         return logits(network.first_scores(images))
 
-    def attention(self, network: Any, images: Tensor, labels: Tensor) -> Tensor:
+    def attention(self, network: Any, batch: Batch) -> Tensor:
         """Maximum of the two heads' min–max-normalised maps."""
-        first, second = network(images, labels)
-        return only_present(torch.maximum(min_max(first), min_max(second)), labels)
+        first, second = network(batch.images, batch.labels)
+        return only_present(torch.maximum(min_max(first), min_max(second)), batch.labels)
 
 
 class AcolNetwork(nn.Module):

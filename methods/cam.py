@@ -41,13 +41,13 @@ class CAM(Method):
         """Sigmoid cross-entropy on the spatial mean."""
         return {"classification": image_label_loss(network(batch.images), batch.labels)}
 
-    def class_scores(self, network: Any, images: Tensor) -> Tensor:
+    def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
         """Spatial mean of the score maps."""
         return logits(network(images))
 
-    def attention(self, network: Any, images: Tensor, labels: Tensor) -> Tensor:
+    def attention(self, network: Any, batch: Batch) -> Tensor:
         """Positive part of each present class's score map over its maximum."""
-        return only_present(max_normalise(network(images)), labels)
+        return only_present(max_normalise(network(batch.images)), batch.labels)
 
 
 class CamNetwork(nn.Module):

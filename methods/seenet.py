@@ -72,15 +72,15 @@ class SeeNet(Method):
             "c": image_label_loss(score_c, torch.zeros_like(batch.labels)),
         }
 
-    def class_scores(self, network: Any, images: Tensor) -> Tensor:
+    def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
         """S_A's logits; S_B would need the labels."""
         return logits(network.score_a(images))
 
-    def attention(self, network: Any, images: Tensor, labels: Tensor) -> Tensor:
+    def attention(self, network: Any, batch: Batch) -> Tensor:
         """P Sec. 3.3: maximum of the normalised maps of S_A and S_B; S_C is discarded."""
-        score_a, score_b = network.score_a_and_b(images, labels)
+        score_a, score_b = network.score_a_and_b(batch.images, batch.labels)
         fused = torch.maximum(max_normalise(score_a), max_normalise(score_b))
-        return only_present(fused, labels)
+        return only_present(fused, batch.labels)
 
 
 class SeeNetwork(nn.Module):

@@ -25,7 +25,7 @@ from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 
 RECIPE = TrainingRecipe(
-    iterations=6, batch_size=3, learning_rate=0.01, shorter_side=(32, 40), crop=32, test_size=32
+    iterations=6, batch_size=3, learning_rate=0.01, side=(32, 40), crop=32, test_size=32
 )
 
 
@@ -93,7 +93,9 @@ def test_an_interrupted_training_goes_on_bit_for_bit(
     resumed = trainer(tmp_path)
     seen: list[int] = []
     begin = resumed.batches
-    monkeypatch.setattr(resumed, "batches", lambda start: (seen.append(start), begin(start))[1])
+    monkeypatch.setattr(
+        resumed, "batches", lambda start, source: (seen.append(start), begin(start, source))[1]
+    )
     resumed.run(network, method.losses)
     assert seen == [4]
     assert same(whole, network.state_dict())
@@ -155,9 +157,11 @@ def test_frozen_parameters_are_left_out() -> None:
 def test_maps_are_the_maximum_over_the_image_and_its_mirror_image() -> None:
     method, network = build("cam")
     data = images(2)
-    maps = attention_maps(method, network, data.images, data.labels, 32)
+    maps, background = attention_maps(method, network, data, 32)
+    assert background is None
     mirrored = [np.ascontiguousarray(image[:, ::-1]) for image in data.images]
-    flipped = attention_maps(method, network, mirrored, data.labels, 32)[..., ::-1]
+    flipped, _ = attention_maps(method, network, LabelledImages(mirrored, data.labels), 32)
+    flipped = flipped[..., ::-1]
     np.testing.assert_allclose(maps, flipped, atol=1e-5)
     assert maps.shape == (2, 3, 2, 2)
     assert not maps[~data.labels].any()
@@ -166,5 +170,5 @@ def test_maps_are_the_maximum_over_the_image_and_its_mirror_image() -> None:
 def test_class_scores_do_not_depend_on_the_batch_size() -> None:
     method, network = build("cam")
     data = images()
-    together, alone = (class_scores(method, network, data.images, 32, size) for size in (7, 2))
+    together, alone = (class_scores(method, network, data, 32, size) for size in (7, 2))
     np.testing.assert_allclose(together, alone, atol=1e-5)

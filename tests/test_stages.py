@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmark.stages import STAGES, _save_counts, read_counts, stage_summaries
+from benchmark.stages import STAGES, stage_summaries
+from benchmark.stages.score import read_counts, write_counts
 
 
 def test_counts_come_back_whatever_their_layout_in_memory(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     counts = [rng.integers(0, 9, (4, 3)).T for _ in range(2)]
     assert not counts[0].flags.c_contiguous
-    _save_counts(tmp_path / "counts.safetensors", ["one", "two"], counts)
+    write_counts(tmp_path / "counts.safetensors", ["one", "two"], counts)
     ids, found = read_counts(tmp_path / "counts.safetensors")
     assert ids == ("one", "two")
     for image in range(2):

@@ -33,7 +33,7 @@ head = {{ width = 0.05, classifier_bias = -2.5 }}
 [attention.recipe]
 iterations = 3
 batch_size = 4
-shorter_side = [64, 72]
+side = [64, 72]
 crop = 64
 test_size = 64
 

@@ -72,7 +72,7 @@ class Segmentation(_Model):
 
 
 class LabelRecipe(_Model):
-    """Replaces the tables' recipe where a profile has no saliency to feed it."""
+    """Replaces the recipes that need saliency, where a profile's saliency is not fit for labels."""
 
     name: str
     constants: dict[str, float] = {}

@@ -15,7 +15,6 @@ Text = Annotated[str, Field(min_length=1)]
 Option = bool | int | float | str
 Supervision = Literal["I", "I+S"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
-RecipeName = Literal["algorithm1", "released", "background_threshold"]
 
 
 class _Model(BaseModel):
@@ -92,7 +91,7 @@ class Row(_Model):
 
     method: Text | None = None  # the name of a method plugin
     options: dict[Text, Option] = {}
-    recipe: RecipeName | None = None  # how maps become proxy labels
+    recipe: Text | None = None  # how maps become proxy labels
     constants: dict[Text, float] = {}  # of the recipe
     segmentation: Id | None = None  # family of the segmentation network
     supervision: Supervision | None = None

@@ -52,7 +52,7 @@ class TestContract:
         network.eval()
         data = batch()
         with torch.no_grad():
-            maps = method.attention(network, data.images, data.labels)
+            maps = method.attention(network, data)
         assert maps.shape == (3, CLASSES, 6, 6)
         assert float(maps.min()) >= 0
         assert float(maps.max()) <= 1
@@ -63,8 +63,8 @@ class TestContract:
         network.eval()
         data = batch()
         with torch.no_grad():
-            together = method.attention(network, data.images, data.labels)
-            alone = method.attention(network, data.images[:1], data.labels[:1])
+            together = method.attention(network, data)
+            alone = method.attention(network, Batch(data.images[:1], data.labels[:1]))
         torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-4)
 
     def test_an_image_without_any_class_has_no_attention(self, name: str) -> None:
@@ -72,7 +72,7 @@ class TestContract:
         network.eval()
         nothing = torch.zeros(1, CLASSES)
         with torch.no_grad():
-            assert not method.attention(network, batch(1).images, nothing).any()
+            assert not method.attention(network, Batch(batch(1).images, nothing)).any()
         losses = method.losses(network, Batch(batch(1).images, nothing))
         assert all(torch.isfinite(loss) for loss in losses.values())
 
@@ -85,7 +85,7 @@ class TestContract:
     def test_class_scores_need_no_label(self, name: str) -> None:
         method, network = build(name)
         network.eval()
-        assert method.class_scores(network, batch().images).shape == (3, CLASSES)
+        assert method.class_scores(network, batch().images, None).shape == (3, CLASSES)
 
     def test_non_square_images_and_one_class(self, name: str) -> None:
         torch.manual_seed(0)
@@ -93,7 +93,7 @@ class TestContract:
         backbone = build_backbone("vgg16", width=0.125, output_stride=8)
         network = method.network(backbone, 1, Head(0.125)).eval()
         with torch.no_grad():
-            maps = method.attention(network, torch.randn(1, 3, 32, 56), torch.ones(1, 1))
+            maps = method.attention(network, Batch(torch.randn(1, 3, 32, 56), torch.ones(1, 1)))
         assert maps.shape == (1, 1, 4, 7)
 
     def test_few_steps_lower_the_loss(self, name: str) -> None:
@@ -184,7 +184,7 @@ class TestSeeNet:
         backbone = build_backbone("vgg16", width=0.125, **SeeNet.backbone_options)
         network = SeeNet().network(backbone, 2, Head(0.125)).eval()
         with torch.no_grad():
-            maps = SeeNet().attention(network, torch.randn(1, 3, 224, 224), torch.ones(1, 2))
+            maps = SeeNet().attention(network, Batch(torch.randn(1, 3, 224, 224), torch.ones(1, 2)))
         assert maps.shape == (1, 2, 14, 14)
 
     def test_attention_is_the_maximum_of_both_branches_maps(self) -> None:
@@ -192,7 +192,7 @@ class TestSeeNet:
         network.eval()
         data = batch()
         with torch.no_grad():
-            maps = method.attention(network, data.images, data.labels).numpy()
+            maps = method.attention(network, data).numpy()
             score_a, score_b, _ = network(data.images, data.labels)
         for image, present in enumerate(data.labels.numpy() > 0):
             for index in np.flatnonzero(present):

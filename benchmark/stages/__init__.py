@@ -1,0 +1,34 @@
+"""The stages: each a function of its config and of the artifacts before it.
+
+A stage gets a Workspace (config, input folders, an empty output folder, a scratch folder that
+survives a kill) and returns its metrics, fractions between 0 and 1 where they are scores.
+"""
+
+from __future__ import annotations
+
+from benchmark.executor import StageFunction
+from benchmark.stages.attention import attention, maps
+from benchmark.stages.data import backbone, scenes
+from benchmark.stages.labels import labels
+from benchmark.stages.saliency import saliency, saliency_network
+from benchmark.stages.score import map_score, score
+from benchmark.stages.segmentation import prediction, segmentation
+
+STAGES: dict[str, StageFunction] = {
+    "scenes": scenes,
+    "backbone": backbone,
+    "saliency_network": saliency_network,
+    "saliency": saliency,
+    "attention": attention,
+    "maps": maps,
+    "map_score": map_score,
+    "labels": labels,
+    "segmentation": segmentation,
+    "prediction": prediction,
+    "score": score,
+}
+
+
+def stage_summaries() -> dict[str, str]:
+    """Return each stage's name and what it does, in the order in which data flows."""
+    return {name: (function.__doc__ or "").splitlines()[0] for name, function in STAGES.items()}

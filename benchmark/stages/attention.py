@@ -1,0 +1,82 @@
+"""The attention network and its maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.maps import write_maps
+from benchmark.method import TrainingRecipe
+from benchmark.registry import build_method, parse_options
+from benchmark.seeding import derive
+from benchmark.stages.inputs import (
+    INFERENCE_BATCH,
+    attention_network,
+    chunks,
+    dataset_of,
+    labelled_images,
+)
+from benchmark.store import Metrics, Workspace
+
+
+def attention(work: Workspace) -> Metrics:
+    """Train the method's attention network; score its classifier on the validation split."""
+    import torch
+
+    from benchmark.attention import Trainer, class_scores
+    from benchmark.metrics import mean_average_precision
+    from benchmark.weights import save_state_dict
+
+    dataset = dataset_of(work)
+    method = build_method(work.config["method"], work.config["options"])
+    recipe = parse_options("recipe", TrainingRecipe, work.config["recipe"])
+    torch.manual_seed(derive("attention", work.config["seed"]))
+    network = attention_network(work, method, dataset)
+    train = dataset.ids(dataset.train_split)
+    trainer = Trainer(
+        labelled_images(work, dataset, train, "saliency_train"),
+        recipe,
+        seed=work.config["seed"],
+        scratch=work.scratch,
+        progress=work.progress,
+        label=work.label,
+    )
+    method.fit(network, trainer)
+    save_state_dict(work.out / "attention.safetensors", network.state_dict())
+    val = labelled_images(work, dataset, dataset.ids(dataset.val_split), "saliency_val")
+    scores = class_scores(method, network, val, recipe.test_size, INFERENCE_BATCH)
+    return {
+        "val_map": float(mean_average_precision(scores, val.labels)),
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+    }
+
+
+def maps(work: Workspace) -> Metrics:
+    """Read the attention maps of one split off the trained network."""
+    from benchmark.attention import attention_maps
+    from benchmark.weights import load_state_dict
+
+    dataset = dataset_of(work)
+    trained = work.input_records["attention"].config
+    method = build_method(trained["method"], trained["options"])
+    network = attention_network(work, method, dataset, trained["backbone"])
+    network.load_state_dict(load_state_dict(work.inputs["attention"] / "attention.safetensors"))
+    ids = dataset.ids(work.config["split"])
+    archive: dict[str, NDArray[np.floating[Any]]] = {}
+    classes: dict[str, list[int]] = {}
+    backgrounds: dict[str, NDArray[np.floating[Any]]] = {}
+    with work.progress.task(work.label, len(ids)) as task:
+        for chunk in chunks(ids, INFERENCE_BATCH):
+            data = labelled_images(work, dataset, chunk, "saliency")
+            found, background = attention_maps(method, network, data, work.config["size"])
+            for index, image_id in enumerate(chunk):
+                present = data.labels[index]
+                archive[image_id] = found[index][present]
+                classes[image_id] = [int(place) + 1 for place in np.flatnonzero(present)]
+                if background is not None:
+                    backgrounds[image_id] = background[index]
+            task.advance(len(chunk))
+    write_maps(work.out / "maps.safetensors", archive, classes, backgrounds)
+    return {"images": len(ids)}
