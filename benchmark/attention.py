@@ -281,13 +281,13 @@ def learning_rate(recipe: TrainingRecipe, step: int) -> float:
 
 
 def parameter_groups(network: nn.Module, recipe: TrainingRecipe) -> list[dict[str, Any]]:
-    """Return groups {params, rate, weight_decay}: backbone or head, weights or biases."""
+    """Return groups {params, rate, weight_decay}: backbones or the rest, weights or biases."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if not parameter.requires_grad:
             continue
         bias = name.endswith("bias")
-        rate = 1.0 if name.startswith("backbone.") else recipe.head_rate
+        rate = 1.0 if "backbone" in name.split(".") else recipe.head_rate
         rate *= recipe.bias_rate if bias else 1.0
         groups.setdefault((rate, 0.0 if bias else recipe.weight_decay), []).append(parameter)
     return [

@@ -73,6 +73,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 KeepStale = Annotated[
     bool, typer.Option("--keep-stale", help="Use stages whose code has changed; cells say so.")
 ]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Stages made at once; by default one a GPU, or one a core."),
+]
 
 
 @app.command()
@@ -88,6 +92,7 @@ def run(
     saliency: SaliencyFolder = None,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
+    jobs: Jobs = None,
     keep_stale: KeepStale = False,
     as_json: Json = False,
 ) -> None:
@@ -95,9 +100,17 @@ def run(
     plan = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
     from benchmark.progress import make_progress
     from benchmark.runner import run_plan
+    from benchmark.workers import default_jobs
 
     finished = _store(store)
-    run_plan(plan, finished, make_progress(as_json), keep_stale=keep_stale, announce=_say)
+    run_plan(
+        plan,
+        finished,
+        make_progress(as_json),
+        keep_stale=keep_stale,
+        jobs=jobs or default_jobs(),
+        announce=_say,
+    )
     _report(plan, finished, results, as_json)
 
 

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from types import FrameType
 
 from filelock import Timeout
@@ -17,6 +19,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
+from benchmark.workers import Workers
 
 StageFunction = Callable[[Workspace], Metrics]
 
@@ -28,9 +31,14 @@ def execute(
     progress: Progress,
     *,
     keep_stale: bool = False,
+    jobs: int = 1,
     announce: Callable[[str], None],
 ) -> dict[str, Record]:
     """Bring the stages into the store and return the records, by key, of all that are there.
+
+    With ``jobs`` 1 they are made here, one after the other, with all cores; else in so many
+    processes of their own, each with one thread.
+
 
     Made are the stages asked for, damaged ones, and what these need that is not there yet.
     Stale ones are made again unless ``keep_stale``. ``announce`` is called with one line for
@@ -42,9 +50,15 @@ def execute(
     wanted = {stage.key for stage in stages}
     if keep_stale:
         _announce_kept(order, states, announce)
+    make = Maker(store.root, functions, keep_stale)
+
+    def todo() -> list[Stage]:
+        return _to_make(order, wanted, states, keep_stale)
+
     with _terminable():
-        while stage := _next(order, wanted, states, keep_stale):
-            _make(stage, store, functions, progress, keep_stale, announce)
+        here = _one_by_one(todo, make, progress, announce)
+        made = here if jobs == 1 else _at_once(todo, Workers(jobs, make, progress, announce))
+        for stage in made:
             states[stage.key] = "cached"
             _spread(stage, order, states, store)
     _tidy(order, states, store)
@@ -93,10 +107,50 @@ def _to_make(
     return chosen[::-1]
 
 
-def _next(
-    order: Sequence[Stage], wanted: set[str], states: Mapping[str, State], keep_stale: bool
-) -> Stage | None:
-    return next(iter(_to_make(order, wanted, states, keep_stale)), None)
+@dataclass(frozen=True)
+class Maker:
+    """Makes one stage of a store, unless another process has made it meanwhile."""
+
+    root: Path
+    functions: Mapping[str, StageFunction]
+    keep_stale: bool
+
+    def __call__(self, stage: Stage, progress: Progress, announce: Callable[[str], None]) -> None:
+        """Make ``stage``; raises BenchmarkError, with its label, for mistakes of the user's."""
+        store = Store(self.root)
+        with _terminable():
+            _make(stage, store, self.functions, progress, self.keep_stale, announce)
+
+
+def _one_by_one(
+    todo: Callable[[], list[Stage]],
+    make: Maker,
+    progress: Progress,
+    announce: Callable[[str], None],
+) -> Iterator[Stage]:
+    while remaining := todo():
+        make(remaining[0], progress, announce)
+        yield remaining[0]
+
+
+def _at_once(todo: Callable[[], list[Stage]], workers: Workers) -> Iterator[Stage]:
+    with workers:
+        while remaining := todo():
+            ready = _ready(remaining, workers.running)
+            for stage in ready[: workers.free]:
+                workers.begin(stage)
+            yield from workers.finished()
+
+
+def _ready(remaining: Sequence[Stage], running: set[str]) -> list[Stage]:
+    """Return the stages that wait for none of ``remaining`` and are not begun yet."""
+    waiting = {stage.key for stage in remaining}
+    return [
+        stage
+        for stage in remaining
+        if stage.key not in running
+        and not waiting & {upstream.key for upstream in stage.inputs.values()}
+    ]
 
 
 def _spread(made: Stage, order: Sequence[Stage], states: dict[str, State], store: Store) -> None:

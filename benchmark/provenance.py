@@ -111,6 +111,7 @@ def environment() -> dict[str, str]:
         "platform": platform.platform(),
         "cpus": str(os.cpu_count()),
         "device": _device(),
+        "threads": _threads(),
         **versions,
     }
 
@@ -131,6 +132,12 @@ def _device() -> str:
     if torch is None or not torch.cuda.is_available():
         return "cpu"
     return str(torch.cuda.get_device_name())
+
+
+def _threads() -> str:
+    """Return how many threads torch computes with: sums in another order round differently."""
+    torch = sys.modules.get("torch")
+    return str(torch.get_num_threads()) if torch is not None else "1"
 
 
 @cache

@@ -21,10 +21,19 @@ def run_plan(
     progress: Progress,
     *,
     keep_stale: bool,
+    jobs: int,
     announce: Callable[[str], None],
 ) -> None:
-    """Make what is not in the store yet."""
-    execute(plan.targets, store, STAGES, progress, keep_stale=keep_stale, announce=announce)
+    """Make what is not in the store yet, in ``jobs`` processes."""
+    execute(
+        plan.targets,
+        store,
+        STAGES,
+        progress,
+        keep_stale=keep_stale,
+        jobs=jobs,
+        announce=announce,
+    )
 
 
 def report_plan(

@@ -365,8 +365,8 @@ def test_a_disk_that_is_really_full(small_disk: Path) -> None:
 # Processes
 
 
-def start(store: Path, log: Path, sleep: float = 0.0) -> subprocess.Popen[str]:
-    command = [sys.executable, str(HELPER), "run", str(store), str(log), str(sleep)]
+def start(store: Path, log: Path, sleep: float = 0.0, jobs: int = 1) -> subprocess.Popen[str]:
+    command = [sys.executable, str(HELPER), "run", str(store), str(log), str(sleep), str(jobs)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
 
@@ -408,20 +408,23 @@ def test_two_processes_make_each_stage_once(tmp_path: Path, undisturbed: dict[st
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "moment"),
+    ("number", "status", "moment", "jobs"),
     [
-        (signal.SIGKILL, -9, "images"),
-        (signal.SIGKILL, -9, "step 2"),
-        (signal.SIGKILL, -9, "label 1"),
-        (signal.SIGTERM, 143, "step 2"),
-        (signal.SIGINT, -2, "label 1"),
+        (signal.SIGKILL, -9, "images", 1),
+        (signal.SIGKILL, -9, "step 2", 1),
+        (signal.SIGKILL, -9, "label 1", 1),
+        (signal.SIGTERM, 143, "step 2", 1),
+        (signal.SIGINT, -2, "label 1", 1),
+        (signal.SIGKILL, -9, "step 2", 2),
+        (signal.SIGTERM, 143, "label 1", 2),
+        (signal.SIGINT, -2, "step 2", 2),
     ],
 )
 def test_a_run_stopped_from_outside_goes_on(
-    tmp_path: Path, undisturbed: dict[str, bytes], number: int, status: int, moment: str
+    tmp_path: Path, undisturbed: dict[str, bytes], number: int, status: int, moment: str, jobs: int
 ) -> None:
     store, log = tmp_path / "store", tmp_path / "log"
-    process = start(store, log, 0.08)
+    process = start(store, log, 0.08, jobs)
     wait_for(log, moment)
     process.send_signal(number)
     process.communicate()

@@ -1,6 +1,6 @@
 """A small graph of stages that the store's tests run in processes of their own, and kill.
 
-small_graph.py run STORE LOG [SLEEP]   execute it; each unit of work appends a line to LOG
+small_graph.py run STORE LOG [SLEEP] [JOBS]   execute it; each unit of work appends a line to LOG
 small_graph.py kill-everywhere FOLDER  kill -9 it at every other change of a file, and go on
 """
 
@@ -70,10 +70,10 @@ def graph(count: int = STEPS) -> list[Stage]:
     return [Stage("labels", {}, inputs, label="labels seed 0")]
 
 
-def run(store: Path, log: Path, sleep: float = 0.0) -> None:
+def run(store: Path, log: Path, sleep: float = 0.0, jobs: float = 1) -> None:
     work = Work(log, sleep)
     functions = {"images": work.images, "training": work.training, "labels": work.labels}
-    execute(graph(), Store(store), functions, SilentProgress(), announce=work.note)
+    execute(graph(), Store(store), functions, SilentProgress(), jobs=int(jobs), announce=work.note)
 
 
 def artifacts(store: Path) -> dict[str, bytes]:
