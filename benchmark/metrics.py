@@ -7,12 +7,13 @@ so that ``iou(counts)`` is per image and ``iou(counts.sum(axis=0))`` is over the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 VOID = 255
+MetricName = Literal["miou", "precision", "recall"]
 Counts = NDArray[np.int64]
 Scores = NDArray[np.float64]
 
@@ -55,6 +56,11 @@ def recall(counts: Counts) -> Scores:
     """Return recall per class, (..., C); 0 for a predicted class that is nowhere true."""
     hits, true, predicted = _marginals(counts)
     return _ratio(hits, true, true + predicted)
+
+
+def per_class(metric: MetricName, counts: Counts) -> Scores:
+    """Return the named metric per class, (..., C)."""
+    return {"miou": iou, "precision": precision, "recall": recall}[metric](counts)
 
 
 def mean_iou(counts: Counts) -> Scores:

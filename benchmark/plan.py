@@ -98,7 +98,7 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
     for row, column in table.measurable():
-        if row.segmentation not in profile.segmentation:
+        if _segments(column) and row.segmentation not in profile.segmentation:
             absent[row.id, column.id] = f"profile {profile.id} has no {row.segmentation}"
             continue
         cells.append(builder.cell(row, column, seeds))
@@ -417,6 +417,8 @@ class _Builder:
 
     def score(self, row: Row, column: Column, seed: int) -> Stage:
         assert column.evaluation is not None
+        if not _segments(column):
+            return self.label_score(row, column.evaluation.split, seed)
         folder = "labels_crf" if column.evaluation.crf else "labels"
         label = f"score {row.id} {column.id} seed {seed}"
         made = self.prediction(row, column, seed)
@@ -439,7 +441,8 @@ class _Builder:
         evaluation = column.evaluation
         assert evaluation is not None
         _, constants = self._label_recipe(row)
-        weights = self.profile.weights[self._family(row).weights]
+        segments = _segments(column)
+        used = self._family(row).weights if segments else self.profile.attention.weights
         return ProtocolCard(
             stage=evaluation.stage,
             dataset=self._dataset_name(),
@@ -447,14 +450,14 @@ class _Builder:
             split=evaluation.split,
             classes=self.voc.classes if self.voc else CLASS_NAMES,
             image_labels=self.voc.labels if self.voc else "csv",
-            labels_at_test="none",
+            labels_at_test="none" if segments else "image labels",
             threshold=constants.get("threshold", "none"),
             threshold_policy="fixed",
             scales=evaluation.scales,
             flip=evaluation.flip,
             crf=evaluation.crf,
-            network=self._network_name(row),
-            initial_weights=weights.title,
+            network=self._network_name(row) if segments else used,
+            initial_weights=self.profile.weights[used].title,
             saliency=self._saliency_name() if self._uses_saliency(row) else "none",
             supervision="I+S" if self._uses_saliency(row) else "I",
             profile=self.profile.id,
@@ -551,6 +554,11 @@ def method_code(method: type[Method]) -> tuple[str, ...]:
         if origin is not None and origin.__name__.split(".")[0] == package:
             found.add(origin.__name__)
     return tuple(sorted(found))
+
+
+def _segments(column: Column) -> bool:
+    """Tell whether the column scores a segmentation network, and not the labels it learns from."""
+    return column.evaluation is not None and column.evaluation.stage == "segmentation"
 
 
 def _method(row: Row) -> Method:

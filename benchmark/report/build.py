@@ -7,10 +7,11 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
-from benchmark.metrics import iou, mean_iou
+from benchmark.metrics import mean_over_classes, per_class
 from benchmark.report.card import TITLES, ProtocolCard, published_card
 from benchmark.report.claims import (
     ClaimVerdict,
@@ -20,6 +21,7 @@ from benchmark.report.claims import (
     order_verdict,
     resampled_scores,
     smallest_difference,
+    smallest_step,
 )
 from benchmark.report.model import (
     Cell,
@@ -108,13 +110,15 @@ def _measured_cell(blank: Cell, measured: Measurement) -> Cell:
     if measured.error is not None:
         note = f"failed: {_without_folders(measured.error)}"
         return replace(blank, card=measured.card, note=note)
+    assert blank.column.evaluation is not None
     totals = np.stack([counts.sum(axis=0) for counts in measured.counts])
+    scores = per_class(blank.column.evaluation.metric, totals)
     cell = replace(
         blank,
         card=measured.card,
         seeds=measured.seeds,
-        values=tuple(100.0 * float(value) for value in mean_iou(totals)),
-        class_iou=_class_iou(totals),
+        values=tuple(100.0 * float(value) for value in mean_over_classes(scores)),
+        class_scores=_class_scores(scores),
         keys=measured.keys,
         images=len(measured.image_ids),
     )
@@ -168,11 +172,11 @@ def _server_card(
     return None
 
 
-def _class_iou(totals: np.ndarray) -> tuple[float | None, ...]:
-    """Return the mean IoU over seeds a class, in points; None where no run has the class."""
+def _class_scores(scores: np.ndarray) -> tuple[float | None, ...]:
+    """Return the mean over seeds a class, in points; None where no run has the class."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a class that is nan in every run
-        means = np.nanmean(100.0 * iou(totals), axis=0)
+        means = np.nanmean(100.0 * scores, axis=0)
     return tuple(None if math.isnan(value) else float(value) for value in means)
 
 
@@ -208,7 +212,9 @@ def _claim(
     draws: dict[Place, Draws],
 ) -> ClaimResult:
     better, *worse = claim.cells()
-    published = _published_effect([cells[place] for place in claim.cells() if place in cells])
+    published = _published_effect(
+        claim, [cells[place] for place in claim.cells() if place in cells]
+    )
     obstacle = _obstacle(better, worse, cells, measurements)
     if obstacle:
         return ClaimResult(claim, "undecided", None, published, obstacle)
@@ -219,12 +225,14 @@ def _claim(
             assert cell.published is not None
             return cell.published, cell.published
         if place not in draws:
-            draws[place] = resampled_scores(measurements[place].counts, cell.seeds)
+            assert cell.column.evaluation is not None
+            draws[place] = resampled_scores(
+                measurements[place].counts, cell.seeds, cell.column.evaluation.metric
+            )
         assert cell.mean is not None
         return cell.mean, draws[place]
 
-    mean, resampled = score(better)
-    effect = smallest_difference((mean, np.asarray(resampled)), [score(place) for place in worse])
+    effect = _effect(claim, [score(place) for place in claim.cells()])
     verdict, note = _claim_verdict(claim, effect)
     caveats = [note, _caveat([cells[place] for place in claim.cells()])]
     if any(cells[place].verdict == "stale" for place in claim.cells()):
@@ -236,12 +244,24 @@ def _claim_verdict(claim: Claim, effect: Effect) -> tuple[ClaimVerdict, str]:
     return gain_verdict(effect, claim.by) if claim.kind == "gain" else order_verdict(effect)
 
 
-def _published_effect(cells: list[Cell]) -> float | None:
-    values = [cell.published for cell in cells]
-    if len(values) < 2 or None in values:
+def _effect(claim: Claim, scores: list[tuple[float, Draws | float]]) -> Effect:
+    """Return the smallest difference between the first score and each other one.
+
+    Of a trend: between each score and the next.
+    """
+    if claim.kind == "trend":
+        return smallest_step(scores)
+    (mean, resampled), *worse = scores
+    return smallest_difference((mean, np.asarray(resampled)), worse)
+
+
+def _published_effect(claim: Claim, cells: list[Cell]) -> float | None:
+    values = [cell.published for cell in cells if cell.published is not None]
+    if len(values) < max(2, len(claim.cells())):
         return None
-    better, *worse = (value for value in values if value is not None)
-    return min(better - other for other in worse)
+    if claim.kind == "trend":
+        return min(higher - lower for higher, lower in pairwise(values))
+    return min(values[0] - other for other in values[1:])
 
 
 def _obstacle(

@@ -36,7 +36,7 @@ class ProtocolCard:
     in the table files (``dataset = "VOC 2012"``, ``initial_weights = "ImageNet"`` ...).
     """
 
-    stage: str  # "attention" | "labels" | "segmentation"
+    stage: str  # "labels" | "segmentation"
     dataset: str
     train_split: str
     split: str

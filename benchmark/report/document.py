@@ -42,7 +42,7 @@ KEYS = {
     "cells[].card": "our protocol card; null without a number of ours",
     "cells[].published_card": "the paper's protocol card, null fields not stated; null if cited",
     "cells[].images": "number of images scored",
-    "cells[].class_iou": "class -> IoU in points, mean over the seeds; null for an absent class",
+    "cells[].class_scores": "class -> points, mean over the seeds; null for an absent class",
     "claims[].id": "claim id",
     "claims[].kind": "gain or order",
     "claims[].text": "what the paper says",
@@ -118,7 +118,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "card": cell.card.to_json() if cell.card else None,
         "published_card": cell.published_card.to_json() if cell.published_card else None,
         "images": cell.images,
-        "class_iou": dict(zip(names, cell.class_iou, strict=bool(cell.class_iou))),
+        "class_scores": dict(zip(names, cell.class_scores, strict=bool(cell.class_scores))),
     }
 
 

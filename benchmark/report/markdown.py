@@ -254,14 +254,14 @@ def _values(cards: Sequence[ProtocolCard], name: str) -> str:
 
 
 def _classes(report: TableReport) -> list[str]:
-    cells = [cell for cell in report.measured if cell.class_iou and cell.card]
+    cells = [cell for cell in report.measured if cell.class_scores and cell.card]
     if not cells:
         return []
     names = list(dict.fromkeys(n for c in cells if c.card for n in ("background", *c.card.classes)))
     columns = []
     for cell in cells:
         assert cell.card is not None
-        per_class = zip(("background", *cell.card.classes), cell.class_iou, strict=True)
+        per_class = zip(("background", *cell.card.classes), cell.class_scores, strict=True)
         columns.append(dict(per_class))
     rows = [[name, *(points(column.get(name)) for column in columns)] for name in names]
     rows.append(["**mean**", *(points(cell.mean) for cell in cells)])
@@ -269,7 +269,7 @@ def _classes(report: TableReport) -> list[str]:
     titles = [
         f"{cell.row.title}, {cell.column.title}" if several else cell.row.title for cell in cells
     ]
-    about = "IoU in points, mean over the seeds; a dash: the class is nowhere."
+    about = "In points, mean over the seeds; a dash: the class is nowhere."
     return [
         "## Per class",
         about,

@@ -65,7 +65,7 @@ class Cell:
     keys: tuple[str, ...] = ()
     card: ProtocolCard | None = None
     published_card: ProtocolCard | None = None
-    class_iou: tuple[float | None, ...] = ()  # mean over the seeds, background first
+    class_scores: tuple[float | None, ...] = ()  # mean over the seeds, background first
     images: int = 0
 
     @property

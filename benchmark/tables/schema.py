@@ -14,6 +14,7 @@ Id = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Text = Annotated[str, Field(min_length=1)]
 Option = bool | int | float | str
 Supervision = Literal["I", "I+S"]
+MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
 
 
@@ -48,11 +49,13 @@ class Protocol(_Model):
 class Evaluation(_Model):
     """How one score is taken: the part of the protocol that a column decides."""
 
-    stage: Literal["attention", "labels", "segmentation"]
+    stage: Literal["labels", "segmentation"]  # labels: those made of the maps, image labels known
     split: Text
-    scales: tuple[float, ...] = Field(min_length=1)
-    flip: bool
-    crf: bool
+    metric: MetricName = "miou"
+    # of the segmentation network's test:
+    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    flip: bool = False
+    crf: bool = False
 
 
 class Column(_Model):
@@ -103,12 +106,12 @@ class Row(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Row:
-        plan = {"recipe": self.recipe, "segmentation": self.segmentation}
-        plan["supervision"] = self.supervision
+        plan = {"recipe": self.recipe, "supervision": self.supervision}
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
             raise ValueError(f"row {self.id}: a row with a method needs {lacking}")
-        if not self.ours and (any(plan.values()) or self.options or self.constants):
+        given = (*plan.values(), self.segmentation, self.options, self.constants)
+        if not self.ours and any(given):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
         for column in self.flags:
             if column not in self.published:
@@ -148,7 +151,23 @@ class OrderClaim(_Model):
         return ((self.better, self.column), *((row, self.column) for row in self.worse))
 
 
-Claim = Annotated[GainClaim | OrderClaim, Field(discriminator="kind")]
+class TrendClaim(_Model):
+    """The score of one column rises, or falls, from each of ``rows`` to the next."""
+
+    kind: Literal["trend"]
+    id: Id
+    text: Text
+    rows: tuple[Id, ...] = Field(min_length=3)
+    column: Id
+    direction: Literal["rises", "falls"]
+
+    def cells(self) -> tuple[tuple[str, str], ...]:
+        """Return (row, column) of every cell, from the one that should be highest down."""
+        highest_first = self.rows[::-1] if self.direction == "rises" else self.rows
+        return tuple((row, self.column) for row in highest_first)
+
+
+Claim = Annotated[GainClaim | OrderClaim | TrendClaim, Field(discriminator="kind")]
 
 
 class Table(_Model):
@@ -193,7 +212,10 @@ class Table(_Model):
         _unique("claim", [claim.id for claim in self.claims])
         scores = {column.id for column in self.score_columns}
         texts = {column.id for column in self.columns} - scores
+        segmented = any(c.evaluation and c.evaluation.stage == "segmentation" for c in self.columns)
         for row in self.rows:
+            if row.ours and segmented and row.segmentation is None:
+                raise ValueError(f"row {row.id}: a row with a method needs segmentation")
             _known(f"row {row.id}: published", row.published, scores, "score column")
             _known(f"row {row.id}: text", row.text, texts, "text column")
         for claim in self.claims:

@@ -52,7 +52,7 @@ def test_a_comparable_cell_is_judged_and_a_differing_one_only_shown(
     assert cell.interval is not None
     assert cell.difference == pytest.approx(statistics.fmean(cell.values) - 57.3)
     assert (cell.verdict, cell.differing) == ("differs", ())
-    assert (cell.images, len(cell.class_iou)) == (40, 21)
+    assert (cell.images, len(cell.class_scores)) == (40, 21)
 
     shown = build_report(table1, "scenes", measure(table1, change=on_scenes)).by_place[SEENET]
     assert (shown.verdict, shown.differing) == ("not-comparable", ("dataset", "profile"))
@@ -207,7 +207,7 @@ def test_a_class_that_is_nowhere_has_no_iou(table1: Table, measure: Measure) -> 
         one[:, :, 5] = 0
     runs[SEENET] = replace(runs[SEENET], counts=tuple(counts))
     cell = build_report(table1, "paper", runs).by_place[SEENET]
-    assert [k for k, value in enumerate(cell.class_iou) if value is None] == [5]
+    assert [k for k, value in enumerate(cell.class_scores) if value is None] == [5]
     assert cell.values == pytest.approx([miou_by_sets(one) for one in counts])
 
 

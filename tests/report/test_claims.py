@@ -14,6 +14,7 @@ from benchmark.report.claims import (
     order_verdict,
     resampled_scores,
     smallest_difference,
+    smallest_step,
 )
 from benchmark.seeding import derive
 
@@ -53,6 +54,36 @@ def test_void_predictions_are_misses() -> None:
     counts = np.zeros((3, 1, 2), np.int64)
     counts[:, 0] = 30, 10
     assert resampled_scores([counts], (0,), draws=5) == pytest.approx([75.0] * 5)
+
+
+@pytest.mark.parametrize("metric", ["precision", "recall"])
+def test_precision_and_recall_by_loops(metric: str) -> None:
+    counts = random_counts(3)
+    draws = resampled_scores([counts], (0,), metric, draws=20)  # type: ignore[arg-type]
+    weights = np.random.default_rng(derive("claims", "images", 12)).multinomial(
+        12, [1 / 12] * 12, size=20
+    )
+    for d in range(20):
+        total = np.repeat(counts, weights[d], axis=0).sum(axis=0)
+        values = []
+        for c in range(4):
+            true, predicted = total[c].sum(), total[:, c].sum()
+            if true + predicted:
+                whole = predicted if metric == "precision" else true
+                values.append(total[c, c] / whole if whole else 0.0)
+        assert draws[d] == pytest.approx(100 * np.mean(values))
+
+
+def test_a_trend_is_as_strong_as_its_smallest_step() -> None:
+    scores = [
+        (9.0, np.array([9.0, 9.0, 9.0])),
+        (6.0, np.array([8.0, 4.0, 6.0])),
+        (5.0, np.array([5.0, 5.0, 5.0])),
+    ]
+    effect = smallest_step(scores)
+    assert effect.value == 1.0
+    steps = [1.0, -1.0, 1.0]  # min(1, 3), min(5, -1), min(3, 1)
+    assert (effect.low, effect.high) == tuple(np.quantile(steps, (0.025, 0.975)))
 
 
 def test_pairing_removes_what_two_rows_share() -> None:

@@ -156,8 +156,8 @@ def test_json_keeps_everything_unrounded(report: TableReport, tmp_path: Path) ->
     document = json.loads(write_report(report, tmp_path)[2].read_text())
     cell, kept = report.by_place["seenet", "val"], document["cells"][2]
     assert tuple(kept["values"]) == cell.values
-    assert tuple(kept["class_iou"].values()) == cell.class_iou
-    assert list(kept["class_iou"])[:2] == ["background", "aeroplane"]
+    assert tuple(kept["class_scores"].values()) == cell.class_scores
+    assert list(kept["class_scores"])[:2] == ["background", "aeroplane"]
     assert kept["card"]["dataset"] == "generated scenes"
     assert kept["published_card"]["image_labels"] is None
     assert kept["records"] == list(cell.keys)
