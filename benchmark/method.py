@@ -132,6 +132,8 @@ class Method(ABC):
     """``I``: image labels alone; ``I+S``: saliency learned from other data as well."""
     needs_saliency: ClassVar[bool] = False
     """Whether the network itself sees saliency maps, in training and at inference."""
+    reading_options: ClassVar[tuple[str, ...]] = ()
+    """Options that matter only when maps are read: rows that differ in these alone train once."""
     backbone_options: ClassVar[Mapping[str, Any]] = {}
     """What the paper changes in VGG-16; used where the profile leaves the backbone to the paper."""
 

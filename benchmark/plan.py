@@ -281,7 +281,7 @@ class _Builder:
             config={
                 **config,
                 "method": row.method,
-                "options": _plain(method.options),
+                "options": _training_options(method),
                 "recipe": _plain(self._recipe(method)),
                 "backbone": {
                     "architecture": weights.architecture,
@@ -316,6 +316,7 @@ class _Builder:
                 **config,
                 "split": self._split(split),
                 "size": self._recipe(method).test_size,
+                "options": _plain(method.options),
             },
             inputs={
                 **inputs,
@@ -559,6 +560,12 @@ def method_code(method: type[Method]) -> tuple[str, ...]:
 def _segments(column: Column) -> bool:
     """Tell whether the column scores a segmentation network, and not the labels it learns from."""
     return column.evaluation is not None and column.evaluation.stage == "segmentation"
+
+
+def _training_options(method: Method) -> dict[str, Any]:
+    """Return the options that the training depends on; the others take their defaults there."""
+    options = _plain(method.options)
+    return {key: value for key, value in options.items() if key not in method.reading_options}
 
 
 def _method(row: Row) -> Method:

@@ -60,7 +60,7 @@ def maps(work: Workspace) -> Metrics:
 
     dataset = dataset_of(work)
     trained = work.input_records["attention"].config
-    method = build_method(trained["method"], trained["options"])
+    method = build_method(trained["method"], work.config["options"])
     network = attention_network(work, method, dataset, trained["backbone"])
     network.load_state_dict(load_state_dict(work.inputs["attention"] / "attention.safetensors"))
     ids = dataset.ids(work.config["split"])
