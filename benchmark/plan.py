@@ -25,6 +25,7 @@ from benchmark.report.card import ProtocolCard
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
+from benchmark.tables.schema import Evaluation
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 READING = ("benchmark.stages.inputs", "benchmark.data.voc", "benchmark.maps")
@@ -403,7 +404,7 @@ class _Builder:
                 "split": self._split(evaluation.split),
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
-                "crf": _crf_constants() if evaluation.crf else None,
+                "crf": _crf_constants(evaluation) if evaluation.crf else None,
             },
             inputs={**inputs, "segmentation": self.segmentation(row, seed)},
             locations={**locations, "config": str(self._network_path(row))},
@@ -596,10 +597,11 @@ def _plain(options: Any) -> dict[str, Any]:
     return plain
 
 
-def _crf_constants() -> dict[str, Any]:
+def _crf_constants(evaluation: Evaluation) -> dict[str, Any]:
     from benchmark.crf import CrfOptions
 
-    return _plain(CrfOptions())
+    changed = {**_plain(CrfOptions()), **evaluation.crf_constants}
+    return _plain(parse_options("crf_constants", CrfOptions, changed))
 
 
 def _sha256(path: Path) -> str:

@@ -56,6 +56,7 @@ class Evaluation(_Model):
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     flip: bool = False
     crf: bool = False
+    crf_constants: dict[Text, float] = {}  # of ``CrfOptions``; DeepLab's official ones where absent
 
 
 class Column(_Model):
