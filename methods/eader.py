@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -32,6 +33,7 @@ from methods.nn.grad_cam import (
     Classifier,
     cam,
     erased_copies,
+    erased_probability,
     grad_cam,
     placed,
     resized,
@@ -54,7 +56,7 @@ class EADER(Method):
     paper = Paper(
         "Find it if You Can: End-to-End Adversarial Erasing for Weakly-Supervised Semantic "
         "Segmentation",
-        "2020",
+        "arXiv 2020",
         "arXiv:2011.04626",
     )
     backbone_options: ClassVar[Mapping[str, Any]] = {"output_stride": 16}
@@ -68,8 +70,9 @@ class EADER(Method):
         turns, the localiser first; with 0 adversary steps the localiser learns at every step.
         ``normalisation`` of mining and area: over the ``pairs`` of an image and a class it holds
         (C), or over all ``classes`` of all images (S). ``attention`` at the last feature map:
-        Grad-CAM with constant weights, or CAM, by which the head's weights learn too.
-        ``shared_weights``: one network in both roles.
+        Grad-CAM with constant weights, or CAM, not clipped at 0, whose weights learn too (C both).
+        ``shared_weights``: one network in both roles. As in C it then learns the localiser's losses
+        at every step, and never the adversary's; unlike C's, its mining loss is a probability.
         """
 
         alpha: AtLeast0 = 0.05
@@ -115,7 +118,7 @@ class EADER(Method):
         """Whether ``step`` is one of the localiser's."""
         options = self.options
         turn = step % (options.localiser_steps + options.adversary_steps)
-        return bool(turn < options.localiser_steps)
+        return bool(options.shared_weights or turn < options.localiser_steps)
 
     def localiser_losses(self, network: EaderNetwork, batch: Batch) -> dict[str, Tensor]:
         """S: L_loc + α L_am + β L_reg, each with its weight.
@@ -132,19 +135,17 @@ class EADER(Method):
         }
         if options.alpha:
             with constant(network.adversary):
-                found = logits(self.erased_scores(network, attention, batch))
-            _, erased = batch.labels.nonzero(as_tuple=True)
-            probability = found.gather(1, erased[:, None])[:, 0].sigmoid()
+                found = self.erased_scores(network, attention, batch)
+            probability = erased_probability(found, batch.labels)
             losses["mining"] = options.alpha * self._mean(probability, batch.labels)
         return losses
 
     def adversary_loss(self, network: EaderNetwork, batch: Batch) -> Tensor:
         """C: cross-entropy on the erased copies; the erased class remains a class of the image."""
-        # Not no_grad: under autocast a shared network would go on with weights cast without graph.
-        with constant(network):
+        with torch.no_grad():
             features, scores = network.features_and_scores(batch.images)
-            maps = self.pair_maps(network, features, scores, batch.labels).detach()
-        attention = spread(resized(maps, batch.images.shape[2:]))
+            maps = self.pair_maps(network, features, scores, batch.labels)
+            attention = spread(resized(maps, batch.images.shape[2:]))
         image, _ = batch.labels.nonzero(as_tuple=True)
         found = self.erased_scores(network, attention, batch)
         if not len(image):
@@ -154,7 +155,7 @@ class EADER(Method):
     def pair_maps(
         self, network: EaderNetwork, features: Tensor, scores: Tensor, labels: Tensor
     ) -> Tensor:
-        """Return the localiser's positive maps (P, h, w) of the present classes."""
+        """Return the localiser's maps (P, h, w) of the present classes."""
         if self.options.attention == "cam":
             weights = network.head[-1].get_parameter("weight")
             return cam(features, weights[:, :, 0, 0], labels)

@@ -30,6 +30,7 @@ from benchmark.method import (
 from methods.nn.grad_cam import (
     Classifier,
     erased_copies,
+    erased_probability,
     grad_cam,
     placed,
     resized,
@@ -92,7 +93,7 @@ class GAIN(Method):
         return InferenceRecipe(flip=False)
 
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
-        """P Eqs. 4 and 6: L = L_cl + α L_am.
+        """P: L_self = L_cl + α L_am.
 
         L_am is the mean over an image's classes of the probability of each in the image without its
         attention; here also the mean over images, which P takes one at a time.
@@ -112,9 +113,8 @@ class GAIN(Method):
         """Return L_am of the maps (P, h, w) of all classes in ``labels`` (B, C)."""
         attention = spread(resized(maps, images.shape[2:]), constant_extremes=True)
         mask = soft_mask(attention, self.options.omega, self.options.sigma)
-        image, label = labels.nonzero(as_tuple=True)
-        remaining = logits(network(erased_copies(images, mask, labels)))
-        probability = remaining.gather(1, label[:, None])[:, 0].sigmoid()
+        probability = erased_probability(network(erased_copies(images, mask, labels)), labels)
+        image, _ = labels.nonzero(as_tuple=True)
         classes = (labels != 0).sum(dim=1)[image]
         return (probability / classes).sum() / len(images)
 

@@ -66,13 +66,14 @@ def grad_cam(
                 scores[rows, kth].sum(), features, retain_graph=True, create_graph=second_order
             )
             weights.append(gradient.mean(dim=(2, 3)))
-    return _weighted_sum(features, torch.stack(weights))[rank, image]
+    maps = _weighted_sum(features, torch.stack(weights))
+    return functional.relu(maps)[rank, image]
 
 
 def cam(features: Tensor, classifier: Tensor, labels: Tensor) -> Tensor:
-    """Return ReLU(Σ_d w_cd · features_d) (P, h, w) of a linear head with weights (C, D).
+    """Return Σ_d w_cd · features_d (P, h, w), any sign, of a linear head with weights (C, D).
 
-    Zhou et al., CVPR 2016, Eq. 2, without the bias. Gradients reach the weights too.
+    Zhou et al., CVPR 2016, Eq. 2. Gradients reach the weights too.
     """
     weights = classifier[:, None].expand(-1, len(features), -1)
     image, label = labels.nonzero(as_tuple=True)
@@ -98,7 +99,7 @@ def spread(maps: Tensor, *, constant_extremes: bool = False) -> Tensor:
 
 
 def soft_mask(attention: Tensor, omega: float, sigma: float) -> Tensor:
-    """Return sigmoid(ω · (A - σ)), near 1 where the attention is above σ (GAIN, Eq. 5)."""
+    """Return sigmoid(ω · (A - σ)), near 1 where the attention is above σ (GAIN's T(A))."""
     return torch.sigmoid(omega * (attention - sigma))
 
 
@@ -109,6 +110,13 @@ def erased_copies(images: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
     """
     image, _ = labels.nonzero(as_tuple=True)
     return images[image] * (1 - mask[:, None])
+
+
+def erased_probability(score_maps: Tensor, labels: Tensor) -> Tensor:
+    """Return each copy's probability (P,) of the class that it lacks, from scores (P, C, h, w)."""
+    _, label = labels.nonzero(as_tuple=True)
+    scores = logits(score_maps).gather(1, label[:, None])[:, 0]
+    return torch.sigmoid(scores.to(_precision(scores)))
 
 
 def placed(maps: Tensor, labels: Tensor) -> Tensor:
@@ -132,11 +140,15 @@ def _ranked_pairs(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
-    """Return ReLU(Σ_d weights (K, B, D) · features (B, D, h, w)) as (K, B, h, w).
+    """Return Σ_d weights (K, B, D) · features (B, D, h, w) as (K, B, h, w).
 
     In full precision: a steep mask on bfloat16 maps would have a few grey levels.
     """
-    precision = torch.promote_types(features.dtype, torch.float32)
+    precision = _precision(features)
     with torch.autocast(features.device.type, enabled=False):
-        maps = torch.einsum("kbd,bdhw->kbhw", weights.to(precision), features.to(precision))
-    return functional.relu(maps)
+        return torch.einsum("kbd,bdhw->kbhw", weights.to(precision), features.to(precision))
+
+
+def _precision(tensor: Tensor) -> torch.dtype:
+    """Return float32, or float64 where the tensor has it."""
+    return torch.promote_types(tensor.dtype, torch.float32)
