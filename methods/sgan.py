@@ -62,12 +62,13 @@ class SGAN(Method):
         (nor has SGAN where ``seed_weight``, P's λ, is 0: P Table III), SGAN-SAL-SEED attends over
         all positions besides, Baseline has no attention either.
         ``key_channels``: of keys and queries; 512, the features' own, in P.
-        ``normalisation`` of a row of similarities: ``row_sum`` is P Eq. 3; ``shifted`` (R) and
-        ``softmax`` (in R, unused) scale the similarities by key_channels^-1/2 first.
+        ``normalisation`` of a row of similarities: ``row_sum`` is P Eq. 3, ``shifted`` R's,
+        ``softmax`` in R but unused. All see R's similarities, P's times key_channels^-1/2: a
+        factor that cancels in Eq. 3.
         ``non_salient``: non-salient cells attend to each other alike (``average``, R), by
         ``similarity`` (P Eq. 2) or to ``none``.
-        ``salient``: threshold on the saliency, P's β. ``ring``: whether the outermost cells count
-        as non-salient (R).
+        ``salient``: threshold on the saliency (R; P names none here, and this as β for background
+        seeds). ``ring``: whether the outermost cells count as non-salient (R).
         ``channels`` and ``dropout`` (of whole channels) of the classification branch: R.
         ``initial_seed``: share of a class's maximum above which the CAM of the classifier trained
         first gives a seed. ``seed_mean``: over all labelled cells of the ``batch`` (R), or over
@@ -207,10 +208,8 @@ class SelfAttention(nn.Module):
     def context(self, features: Tensor, saliency: Tensor | None) -> Tensor:
         """Return the context attention map D (B, N, N)."""
         keys = self.key(features)
-        if self.options.normalisation != "row_sum":
-            keys = keys / math.sqrt(keys.shape[1])
         return context_attention(
-            similarities(keys, self.query(features)),
+            similarities(keys / math.sqrt(keys.shape[1]), self.query(features)),
             self.salient(features, saliency).flatten(1),
             self.options.normalisation,
             self.options.non_salient,

@@ -145,7 +145,7 @@ def test_the_attention_has_the_right_gradient(normalisation: Any) -> None:
 
 
 @pytest.mark.parametrize("normalisation", ["row_sum", "shifted", "softmax"])
-def test_only_the_papers_own_normalisation_leaves_similarities_unscaled(normalisation: Any) -> None:
+def test_similarities_are_scaled_by_the_root_of_the_key_width(normalisation: Any) -> None:
     module = SelfAttention(2, 16, SGAN.Options(normalisation=normalisation, ring=False))
     for convolution in (module.key, module.query):
         nn.init.zeros_(convolution.weight)
