@@ -40,6 +40,7 @@ class VGG16(nn.Module):
         width: Factor on every channel number.
         output_stride: 8 or 16.
         pool_kernel: 2 (VGG) or 3 (padded by 1) for the pools that halve the map.
+        pool4: Whether there is a fourth pool; only output stride 8 can do without.
         pool5: Whether there is a fifth pool, of stride 1.
         dilation: Of the three convolutions of block 5.
         frozen_blocks: How many of the five blocks are not trained.
@@ -53,14 +54,19 @@ class VGG16(nn.Module):
         pool5: bool = False,
         dilation: int = 1,
         frozen_blocks: int = 0,
+        pool4: bool = True,
     ) -> None:
         super().__init__()
-        _check_choice("output_stride", output_stride, (8, 16))
+        _check_choice("output_stride", output_stride, (8, 16) if pool4 else (8,))
         _check_choice("pool_kernel", pool_kernel, (2, 3))
         _check_choice("frozen_blocks", frozen_blocks, range(6))
         halving = [nn.MaxPool2d(pool_kernel, 2, padding=pool_kernel // 3) for _ in range(4)]
         keeping = [nn.MaxPool2d(3, 1, padding=1) for _ in range(2)]
-        pools = [*halving, *keeping[:1]] if output_stride == 16 else [*halving[:3], *keeping]
+        pools: list[nn.Module] = [*halving, *keeping[:1]]
+        if output_stride == 8:
+            pools = [*halving[:3], *keeping]
+        if not pool4:
+            pools[3] = nn.Identity()  # keeps the numbers of the layers after it
         layers: list[nn.Module] = []
         channels = 3
         for block, (full_width, convolutions) in enumerate(VGG16_BLOCKS):

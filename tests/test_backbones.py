@@ -67,6 +67,23 @@ def test_vgg16_equals_torchvision_up_to_pool5() -> None:
     assert sum(p.numel() for p in ours.parameters()) == 14_714_688
 
 
+def test_vgg16_without_pool4_keeps_torchvisions_weights_and_321_pixels_give_41_cells() -> None:
+    torch.manual_seed(0)
+    usual, without = (
+        VGG16(width=0.125, output_stride=8, pool_kernel=3, pool4=pool4) for pool4 in (True, False)
+    )
+    without.load_state_dict(usual.state_dict())
+    assert shape(without, 321) == (1, 64, 41, 41)
+    images = torch.randn(1, 3, 48, 64)
+    with torch.no_grad():
+        layers = list(usual.features)
+        expected = torch.nn.Sequential(*layers[:23], *layers[24:])(images)
+        torch.testing.assert_close(without(images), expected)
+    assert isinstance(layers[23], torch.nn.MaxPool2d)
+    with pytest.raises(BenchmarkError, match="output_stride 16 is not one of 8"):
+        VGG16(width=0.125, output_stride=16, pool4=False)
+
+
 def test_deeplab_vgg_is_the_caffe_net_in_its_sizes() -> None:
     backbone = VGG16(width=0.125, output_stride=8, pool_kernel=3, pool5=True, dilation=2)
     assert shape(backbone, 321) == (1, 64, 41, 41)

@@ -15,6 +15,7 @@ from typing import Literal
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
 from benchmark.proxy.harmonic import ReleaseRules, algorithm1, harmonic_mean, released
+from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "harmonic_mean",
     "released",
     "resize_maps",
+    "seeds",
 ]
 
 Need = Literal["saliency", "background", "image"]
@@ -58,6 +60,9 @@ RECIPES: dict[str, Recipe] = {
         released, ("saliency",), tuple(field.name for field in fields(ReleaseRules))
     ),
     "background_threshold": Recipe(background_threshold, (), ("threshold",)),
+    "seeds": Recipe(
+        seeds, ("saliency",), ("foreground", "background", "rank_background", "boat", "train")
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,14 @@ def batch(size: int = 3) -> Batch:
     labels = torch.zeros(size, CLASSES)
     labels[0, [0, 2]] = 1
     labels[1:, 1] = 1
-    return Batch(images, labels)
+    saliency = torch.rand(size, 48, 48, generator=torch.manual_seed(2))
+    return Batch(images, labels, saliency)
+
+
+def first(data: Batch) -> Batch:
+    """Return a batch of the first image alone."""
+    assert data.saliency is not None
+    return Batch(data.images[:1], data.labels[:1], data.saliency[:1])
 
 
 def reached(loss: Tensor, network: nn.Module) -> set[str]:
@@ -64,16 +72,16 @@ class TestContract:
         data = batch()
         with torch.no_grad():
             together = method.attention(network, data)
-            alone = method.attention(network, Batch(data.images[:1], data.labels[:1]))
+            alone = method.attention(network, first(data))
         torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-4)
 
     def test_an_image_without_any_class_has_no_attention(self, name: str) -> None:
         method, network = build(name)
         network.eval()
-        nothing = torch.zeros(1, CLASSES)
+        nothing = replace(batch(1), labels=torch.zeros(1, CLASSES))
         with torch.no_grad():
-            assert not method.attention(network, Batch(batch(1).images, nothing)).any()
-        losses = method.losses(network, Batch(batch(1).images, nothing))
+            assert not method.attention(network, nothing).any()
+        losses = method.losses(network, nothing)
         assert all(torch.isfinite(loss) for loss in losses.values())
 
     def test_losses_are_finite_scalars_and_reach_the_backbone(self, name: str) -> None:
@@ -85,15 +93,18 @@ class TestContract:
     def test_class_scores_need_no_label(self, name: str) -> None:
         method, network = build(name)
         network.eval()
-        assert method.class_scores(network, batch().images, None).shape == (3, CLASSES)
+        data = batch()
+        scores = method.class_scores(network, data.images, data.saliency)
+        assert scores.shape == (3, CLASSES)
 
     def test_non_square_images_and_one_class(self, name: str) -> None:
         torch.manual_seed(0)
         method = build_method(name, {})
         backbone = build_backbone("vgg16", width=0.125, output_stride=8)
         network = method.network(backbone, 1, Head(0.125)).eval()
+        data = Batch(torch.randn(1, 3, 32, 56), torch.ones(1, 1), torch.rand(1, 32, 56))
         with torch.no_grad():
-            maps = method.attention(network, Batch(torch.randn(1, 3, 32, 56), torch.ones(1, 1)))
+            maps = method.attention(network, data)
         assert maps.shape == (1, 1, 4, 7)
 
     def test_few_steps_lower_the_loss(self, name: str) -> None:
