@@ -148,6 +148,28 @@ def plan(
         print_plan(rows)
 
 
+@app.command()
+def figures(
+    table: Table,
+    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    images: Annotated[int, typer.Option("--images", min=1, max=20, help="Number of images.")] = 8,
+    profile: ProfileName = "scenes",
+    data: Data = None,
+    classes: Classes = None,
+    labels: Labels = None,
+    labels_csv: LabelsCsv = None,
+    weights: WeightFiles = None,
+    saliency: SaliencyFolder = None,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+) -> None:
+    """Draw images, attention, proxy labels and truth of a finished row; nothing is run."""
+    made = _plan(table, profile, 1, data, classes, labels, labels_csv, weights, saliency)
+    from benchmark.report.sheet import write_sheet
+
+    print(f"wrote {write_sheet(made, row, _store(store), results, images, announce=_say)}")
+
+
 @app.command("list")
 def list_(what: Listed, as_json: Json = False) -> None:
     """List tables, methods, profiles or stages."""
