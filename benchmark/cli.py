@@ -24,7 +24,9 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make or check a folder of images.")
 weights_app = typer.Typer(no_args_is_help=True, help="Initial weights that the package ships.")
+methods_app = typer.Typer(no_args_is_help=True, help="Check a method that you add.")
 app.add_typer(data_app, name="data")
+app.add_typer(methods_app, name="methods")
 app.add_typer(weights_app, name="weights")
 
 
@@ -159,6 +161,28 @@ def plan(
         print_plan(rows)
 
 
+@app.command()
+def figures(
+    table: Table,
+    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    images: Annotated[int, typer.Option("--images", min=1, max=20, help="Number of images.")] = 8,
+    profile: ProfileName = "scenes",
+    data: Data = None,
+    classes: Classes = None,
+    labels: Labels = None,
+    labels_csv: LabelsCsv = None,
+    weights: WeightFiles = None,
+    saliency: SaliencyFolder = None,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+) -> None:
+    """Draw images, attention, proxy labels and truth of a finished row; nothing is run."""
+    made = _plan(table, profile, 1, data, classes, labels, labels_csv, weights, saliency)
+    from benchmark.report.sheet import write_sheet
+
+    print(f"wrote {write_sheet(made, row, _store(store), results, images, announce=_say)}")
+
+
 @app.command("list")
 def list_(what: Listed, as_json: Json = False) -> None:
     """List tables, methods, profiles or stages."""
@@ -254,6 +278,29 @@ def weights_make(
 
     accuracy = make_weights(name, out, make_progress())
     print(f"wrote {out} (accuracy on held-out generated objects: {accuracy:.3f})")
+
+
+@methods_app.command("check")
+def methods_check(
+    name: Annotated[str, typer.Argument(help="Name of a method; see `list methods`.")],
+    as_json: Json = False,
+) -> None:
+    """Check that a method keeps its contract, on tiny images; exit 1 if it does not."""
+    import dataclasses
+
+    from benchmark.registry import build_method, load_method_class
+
+    load_method_class(name)
+    from benchmark.conformance import check_method
+    from benchmark.listing import print_conformance
+
+    outcomes = check_method(lambda: build_method(name, {}))
+    if as_json:
+        _print_json([dataclasses.asdict(outcome) for outcome in outcomes])
+    else:
+        print_conformance(name, outcomes)
+    if any(outcome.passed is False for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 def main() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table as Grid
+from rich.text import Text
 
 from benchmark.data.check import CheckReport
 from benchmark.executor import plan_states, to_make
 from benchmark.plan import Plan
 from benchmark.registry import load_method_class, method_entry_points
 from benchmark.store import Store
+
+if TYPE_CHECKING:
+    from benchmark.conformance import Outcome
 
 
 def listed(what: str) -> list[dict[str, str]]:
@@ -71,6 +76,20 @@ def print_check(report: CheckReport) -> None:
         print(f"{report.name} {split.split}: {split.images} images ({held})")
         print(f"  {split.images_without_class} without a class, {split.void_fraction:.1%} void")
     print("\n".join(report.problems) if report.problems else "no problem found")
+
+
+def print_conformance(name: str, outcomes: Sequence[Outcome]) -> None:
+    """Print a line a check, ticked or crossed, with the reason of every failure."""
+    console = Console(highlight=False)
+    signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("-", "dim")}
+    for outcome in outcomes:
+        sign, style = signs[outcome.passed]
+        reason = f": {outcome.reason}" if outcome.reason else ""
+        console.print(Text(f"{sign} {outcome.check}{reason}", style=style), soft_wrap=True)
+    failed = sum(outcome.passed is False for outcome in outcomes)
+    untried = sum(outcome.passed is None for outcome in outcomes)
+    passed = len(outcomes) - failed - untried
+    console.print(f"method {name}: {passed} checks passed, {failed} failed, {untried} not tried")
 
 
 def _cost(row: dict[str, Any]) -> str:

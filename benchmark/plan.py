@@ -64,6 +64,15 @@ class Diagnostic:
 
 
 @dataclass(frozen=True)
+class Sheet:
+    """What a row's figure shows: its maps and labels of the validation split, at one seed."""
+
+    maps: Stage
+    labels: Stage
+    seed: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that one table needs under one profile."""
 
@@ -77,13 +86,16 @@ class Plan:
     """(row, column) -> why this profile cannot measure it."""
     data: Mapping[str, str]
     """What describes the images: name, digest, number of images."""
+    sheets: Mapping[str, Sheet]
+    """Row id -> what its figure shows."""
 
     @cached_property
     def targets(self) -> tuple[Stage, ...]:
-        """The stages whose records the report reads."""
+        """The stages that the report and the figures read."""
         found = [stage for cell in self.cells for stage in cell.scores]
         for diagnostics in self.diagnostics.values():
             found += [stage for diagnostic in diagnostics.values() for stage in diagnostic.stages]
+        found += [stage for sheet in self.sheets.values() for stage in (sheet.maps, sheet.labels)]
         return tuple({stage.key: stage for stage in found}.values())
 
     @cached_property
@@ -98,6 +110,7 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
     cells: list[CellPlan] = []
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
+    sheets: dict[str, Sheet] = {}
     for row, column in table.measurable():
         if _segments(column) and row.segmentation not in profile.segmentation:
             absent[row.id, column.id] = f"profile {profile.id} has no {row.segmentation}"
@@ -106,10 +119,18 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
         diagnostics[row.id] = {
             name: builder.diagnostic(name, row, seeds) for name in table.diagnostics
         }
+        sheets[row.id] = builder.sheet(row, seeds[0])
     if not cells:
         raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}")
     return Plan(
-        table, profile, tuple(seeds), tuple(cells), diagnostics, absent, builder.described()
+        table,
+        profile,
+        tuple(seeds),
+        tuple(cells),
+        diagnostics,
+        absent,
+        builder.described(),
+        sheets,
     )
 
 
@@ -146,6 +167,9 @@ class _Builder:
             raise BenchmarkError(near_name("diagnostic", name, readers))
         metric, reader = readers[name]
         return Diagnostic(metric, tuple(reader(seed) for seed in seeds))
+
+    def sheet(self, row: Row, seed: int) -> Sheet:
+        return Sheet(self.maps(row, "val", seed), self.labels(row, "val", seed), seed)
 
     # Data and initial weights
 
