@@ -15,6 +15,7 @@ from typing import Literal
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
 from benchmark.proxy.harmonic import ReleaseRules, algorithm1, harmonic_mean, released
+from benchmark.proxy.regions import RefinementRules, refined_regions, smallest_region
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
 __all__ = [
@@ -23,14 +24,17 @@ __all__ = [
     "Floats",
     "Labels",
     "Recipe",
+    "RefinementRules",
     "ReleaseRules",
     "algorithm1",
     "background_threshold",
     "background_thresholds",
     "find_recipe",
     "harmonic_mean",
+    "refined_regions",
     "released",
     "resize_maps",
+    "smallest_region",
 ]
 
 Need = Literal["saliency", "background", "image"]
@@ -58,6 +62,14 @@ RECIPES: dict[str, Recipe] = {
         released, ("saliency",), tuple(field.name for field in fields(ReleaseRules))
     ),
     "background_threshold": Recipe(background_threshold, (), ("threshold",)),
+    "smallest_region": Recipe(
+        smallest_region, ("background",), ("foreground_above", "background_below")
+    ),
+    "refined_regions": Recipe(
+        refined_regions,
+        ("background", "image"),
+        tuple(field.name for field in fields(RefinementRules)),
+    ),
 }
 
 
