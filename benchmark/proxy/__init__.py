@@ -15,6 +15,7 @@ from typing import Literal
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
 from benchmark.proxy.harmonic import ReleaseRules, algorithm1, harmonic_mean, released
+from benchmark.proxy.regions import RefinementRules, refined_regions, smallest_region
 from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
@@ -24,15 +25,18 @@ __all__ = [
     "Floats",
     "Labels",
     "Recipe",
+    "RefinementRules",
     "ReleaseRules",
     "algorithm1",
     "background_threshold",
     "background_thresholds",
     "find_recipe",
     "harmonic_mean",
+    "refined_regions",
     "released",
     "resize_maps",
     "seeds",
+    "smallest_region",
 ]
 
 Need = Literal["saliency", "background", "image"]
@@ -62,6 +66,14 @@ RECIPES: dict[str, Recipe] = {
     "background_threshold": Recipe(background_threshold, (), ("threshold",)),
     "seeds": Recipe(
         seeds, ("saliency",), ("foreground", "background", "rank_background", "boat", "train")
+    ),
+    "smallest_region": Recipe(
+        smallest_region, ("background",), ("foreground_above", "background_below")
+    ),
+    "refined_regions": Recipe(
+        refined_regions,
+        ("background", "image"),
+        tuple(field.name for field in fields(RefinementRules)),
     ),
 }
 
