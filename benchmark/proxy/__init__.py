@@ -14,7 +14,13 @@ from typing import Literal
 
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
-from benchmark.proxy.harmonic import ReleaseRules, algorithm1, harmonic_mean, released
+from benchmark.proxy.harmonic import (
+    ReleaseRules,
+    algorithm1,
+    harmonic_mean,
+    harmonic_threshold,
+    released,
+)
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
 __all__ = [
@@ -29,6 +35,7 @@ __all__ = [
     "background_thresholds",
     "find_recipe",
     "harmonic_mean",
+    "harmonic_threshold",
     "released",
     "resize_maps",
 ]
@@ -58,6 +65,7 @@ RECIPES: dict[str, Recipe] = {
         released, ("saliency",), tuple(field.name for field in fields(ReleaseRules))
     ),
     "background_threshold": Recipe(background_threshold, (), ("threshold",)),
+    "harmonic_threshold": Recipe(harmonic_threshold, ("saliency",), ("weight", "threshold")),
 }
 
 
