@@ -15,6 +15,8 @@ Text = Annotated[str, Field(min_length=1)]
 Option = bool | int | float | str
 Supervision = Literal["I", "I+S"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
+Retraining = Literal["adapt", "plain"]
+"""``adapt``: on labels restricted to background and the image's classes; ``plain``: on any."""
 
 
 class _Model(BaseModel):
@@ -94,6 +96,7 @@ class Row(_Model):
     recipe: Text | None = None  # how maps become proxy labels
     constants: dict[Text, float] = {}  # of the recipe
     segmentation: Id | None = None  # family of the segmentation network
+    retrain: Retraining | None = None  # once more, on the network's own segmentation
     supervision: Supervision | None = None
 
     @property
@@ -108,6 +111,7 @@ class Row(_Model):
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
             raise ValueError(f"row {self.id}: a row with a method needs {lacking}")
+        plan["retrain"] = self.retrain
         if not self.ours and (any(plan.values()) or self.options or self.constants):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
         for column in self.flags:
