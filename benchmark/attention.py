@@ -345,7 +345,10 @@ def attention_maps(
 
 
 def fuse(maps: Sequence[Tensor], recipe: InferenceRecipe) -> Tensor:
-    """Fuse maps (B, C, h_i, w_i) to (B, C, h, w) of the first one's cells, as the recipe says."""
+    """Fuse maps (B, C, h_i, w_i) to (B, C, h, w) of the first one's cells, as the recipe says.
+
+    Normalised, a map that is 0 everywhere stays so; with ``min_max`` any constant map becomes 0.
+    """
     size = maps[0].shape[2:]
     resized = [
         view
@@ -355,8 +358,10 @@ def fuse(maps: Sequence[Tensor], recipe: InferenceRecipe) -> Tensor:
     ]
     stack = torch.stack(resized)
     fused = stack.amax(dim=0) if recipe.fusion == "maximum" else stack.sum(dim=0)
-    if not recipe.normalise:
+    if recipe.normalise == "none":
         return fused
+    if recipe.normalise == "min_max":
+        fused = fused - fused.amin(dim=(2, 3), keepdim=True)
     highest = fused.amax(dim=(2, 3), keepdim=True)
     return fused / torch.where(highest > 0, highest, 1.0)
 

@@ -27,6 +27,7 @@ from benchmark.attention import (
     build_optimiser,
     class_scores,
     device,
+    fuse,
 )
 from benchmark.backbones import build_backbone
 from benchmark.method import Batch, Head, Method
@@ -214,14 +215,15 @@ def attention_shape(subject: Subject) -> str:
 
 
 def attention_range(subject: Subject) -> str:
-    """Attention is at least 0, and at most 1 unless ``inference`` normalises."""
+    """Attention is finite, and after what ``inference`` normalises in [0, 1]."""
     method, network = subject.build()
-    maps = infer(method, network, subject.batch())["attention"]
+    own = infer(method, network, subject.batch())["attention"]
+    if not bool(torch.isfinite(own).all()):
+        return "attention is infinite"
+    maps = fuse([own], method.inference())
     if not bool((maps >= 0).all()):
         return f"attention falls to {float(maps.min()):.3g}, below 0"
-    if not bool(torch.isfinite(maps).all()):
-        return "attention is infinite"
-    if not method.inference().normalise and not bool((maps <= 1).all()):
+    if not bool((maps <= 1).all()):
         return f"attention rises to {float(maps.max()):.3g}, above 1"
     return ""
 
@@ -313,14 +315,15 @@ def losses_need_no_class(subject: Subject) -> str:
 
 
 def gradient_reaches_the_backbone(subject: Subject) -> str:
-    """The sum of the losses has a finite gradient, not 0 everywhere, in the backbone."""
+    """The sum of the losses has a finite gradient, not 0 everywhere, in a trained backbone."""
     method, network = subject.build()
     total(method.losses(network.train(), subject.batch())).backward()
     for name, parameter in network.named_parameters():
         if parameter.grad is not None and not bool(torch.isfinite(parameter.grad).all()):
             return f"the gradient of {name} is not finite"
-    found = [parameter.grad for parameter in network.backbone.parameters()]
-    if not any(gradient is not None and bool(gradient.any()) for gradient in found):
+    trained = [one for one in network.backbone.parameters() if one.requires_grad]
+    found = [parameter.grad for parameter in trained]
+    if trained and not any(gradient is not None and bool(gradient.any()) for gradient in found):
         return "no gradient reaches the backbone"
     return ""
 

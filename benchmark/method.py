@@ -97,14 +97,15 @@ class InferenceRecipe:
     """How the maps of an image's scaled and mirrored copies become one.
 
     All are resized to the largest one's cells; their ``maximum`` or ``sum`` is taken cell by cell.
-    ``normalise`` then divides each class's map by its maximum; without it the method's own maps
-    must lie in [0, 1] and the fusion be the maximum.
+    ``normalise`` then divides each class's map by its maximum (``max``), or spreads it from its
+    minimum to its maximum over [0, 1] (``min_max``: the method's own maps may be negative). With
+    ``none`` the method's own maps must lie in [0, 1] and the fusion be the maximum.
     """
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = True
     fusion: Literal["maximum", "sum"] = "maximum"
-    normalise: bool = False
+    normalise: Literal["none", "max", "min_max"] = "none"
 
 
 @dataclass(frozen=True)
@@ -161,9 +162,9 @@ class Method(ABC):
 
     @abstractmethod
     def attention(self, network: Any, batch: Batch) -> Tensor:
-        """Return attention (B, C, h, w), at least 0, given the image labels; absent classes are 0.
+        """Return attention (B, C, h, w) in [0, 1], given the image labels; absent classes are 0.
 
-        At most 1 as well, unless ``inference`` normalises.
+        Where ``inference`` normalises: without an upper bound, and with ``min_max`` without any.
         """
 
     def background(self, network: Any, batch: Batch) -> Tensor | None:

@@ -25,11 +25,22 @@ from benchmark.report.card import ProtocolCard
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
-from benchmark.tables.schema import Evaluation
+from benchmark.tables.schema import Retraining
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 READING = ("benchmark.stages.inputs", "benchmark.data.voc", "benchmark.maps")
 """The code through which stages read images, masks and maps."""
+ADAPTED_LABELS: Mapping[Retraining, Mapping[str, Any]] = {
+    "adapt": {"scales": [1.0, 0.75, 0.5], "restricted": True, "crf": False},
+    "plain": {"scales": [0.75, 1.0, 1.25], "restricted": False, "crf": True},
+}
+"""How a network labels the images that it is trained on once more, none of them mirrored.
+
+``adapt``: the released code of arXiv:1707.05821, which takes the maximum of the scales' scores;
+here their probabilities are averaged as in every test. ``plain``: stage f in the released code of
+Huang et al. (CVPR 2018), which labels as it tests: sides of 241, 321 and 401 pixels (321 in
+training), and a CRF.
+"""
 
 
 @dataclass(frozen=True)
@@ -257,6 +268,8 @@ class _Builder:
             locations = {**locations, "saliency": str(folder)}
         else:
             config = {**config, "size": self._saliency_recipe().size}
+            if settings.passes > 1:
+                config["passes"] = settings.passes
             inputs = {**inputs, "saliency_network": self.saliency_network()}
         return Stage(
             name="saliency",
@@ -416,6 +429,47 @@ class _Builder:
             ),
         )
 
+    def adapted_labels(self, row: Row, retrain: Retraining, seed: int) -> Stage:
+        settings = ADAPTED_LABELS[retrain]
+        config, inputs, locations = self.data()
+        return Stage(
+            name="adapted_labels",
+            config={
+                **config,
+                **self._network_config(row),
+                **settings,
+                "flip": False,
+                "crf": _crf_constants({}) if settings["crf"] else None,
+            },
+            inputs={**inputs, "segmentation": self.segmentation(row, seed)},
+            locations={**locations, "config": str(self._network_path(row))},
+            label=f"adapted labels {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.segmentation:adapted_labels",
+                "benchmark.stages.segmentation:_predicted",
+                *READING,
+                "benchmark.segmentation",
+                "benchmark.crf",
+            ),
+        )
+
+    def retraining(self, row: Row, retrain: Retraining, seed: int) -> Stage:
+        """Return the segmentation stage that goes on from the first one's weights."""
+        first = self.segmentation(row, seed)
+        inputs = {
+            **first.inputs,
+            "labels": self.adapted_labels(row, retrain, seed),
+            "initial": first,
+        }
+        label = f"retraining {row.id} seed {seed}"
+        return dataclasses.replace(first, inputs=inputs, label=label)
+
+    def trained(self, row: Row, seed: int) -> Stage:
+        """Return the training of the network that is tested."""
+        if row.retrain is None:
+            return self.segmentation(row, seed)
+        return self.retraining(row, row.retrain, seed)
+
     def prediction(self, row: Row, column: Column, seed: int) -> Stage:
         evaluation = column.evaluation
         assert evaluation is not None
@@ -428,13 +482,14 @@ class _Builder:
                 "split": self._split(evaluation.split),
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
-                "crf": _crf_constants(evaluation) if evaluation.crf else None,
+                "crf": _crf_constants(evaluation.crf_constants) if evaluation.crf else None,
             },
-            inputs={**inputs, "segmentation": self.segmentation(row, seed)},
+            inputs={**inputs, "segmentation": self.trained(row, seed)},
             locations={**locations, "config": str(self._network_path(row))},
             label=f"prediction {row.id} {column.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:prediction",
+                "benchmark.stages.segmentation:_predicted",
                 *READING,
                 "benchmark.segmentation",
                 "benchmark.crf",
@@ -621,10 +676,10 @@ def _plain(options: Any) -> dict[str, Any]:
     return plain
 
 
-def _crf_constants(evaluation: Evaluation) -> dict[str, Any]:
+def _crf_constants(changes: Mapping[str, float]) -> dict[str, Any]:
     from benchmark.crf import CrfOptions
 
-    changed = {**_plain(CrfOptions()), **evaluation.crf_constants}
+    changed = {**_plain(CrfOptions()), **changes}
     return _plain(parse_options("crf_constants", CrfOptions, changed))
 
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.errors import BenchmarkError
 from benchmark.method import (
     Batch,
     Fraction,
@@ -43,6 +42,7 @@ class DSNA(Method):
         "IEEE TMM 2019",
         "arXiv:1803.02563",
     )
+    reading_options: ClassVar[tuple[str, ...]] = ("map",)
     backbone_options: ClassVar[Mapping[str, Any]] = {"output_stride": 16}
 
     @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class DSNA(Method):
         expansive detector (P Table II: 0.5 is P's default, although 0.6 does better).
         ``dropout_last`` puts the second one after the softplus; P's "right after" the convolution
         is before it, where a dropped value becomes log 2 + 0.1 and not 0. ``decoupled`` off is P
-        Sec. IV-B.3, the discriminative detector alone between the two drop-outs; the ``map`` must
-        then be ``discriminative``. ``over_classes``: the loss of an image is the sum over classes
+        Sec. IV-B.3, the discriminative detector alone between the two drop-outs; there
+        is no other map then. ``over_classes``: the loss of an image is the sum over classes
         in P Eq. 10; ``mean`` divides it by their number, as if the rates were 20 times lower, which
         is the remedy should P's diverge.
         """
@@ -64,12 +64,6 @@ class DSNA(Method):
         dropout_last: bool = False
         decoupled: bool = True
         over_classes: Literal["sum", "mean"] = "sum"
-
-        def __post_init__(self) -> None:
-            if not self.decoupled and self.map != "discriminative":
-                raise BenchmarkError(
-                    f"DSNA that is not decoupled has no {self.map} map: set map to discriminative"
-                )
 
     def network(self, backbone: Any, num_classes: int, head: Head) -> nn.Module:
         """Backbone and two 1×1 convolutions; the head's width has nothing to act on."""
@@ -110,7 +104,9 @@ class DSNA(Method):
     def attention(self, network: Any, batch: Batch) -> Tensor:
         """The chosen map, spread over [0, 1] class by class; the merged one is P Eq. 11."""
         expansive, discriminative, scores = network(batch.images)
-        if self.options.map == "expansive":
+        if not self.options.decoupled:
+            chosen = min_max(discriminative)
+        elif self.options.map == "expansive":
             chosen = min_max(expansive)
         elif self.options.map == "discriminative":
             chosen = min_max(discriminative)

@@ -14,13 +14,15 @@ from benchmark.attention import (
     Trainer,
     attention_maps,
     build_optimiser,
+    check_maps,
     class_scores,
+    fuse,
     learning_rate,
     parameter_groups,
 )
 from benchmark.backbones import build_backbone
 from benchmark.errors import BenchmarkError
-from benchmark.method import Head, Method, TrainingRecipe
+from benchmark.method import Head, InferenceRecipe, Method, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 
@@ -172,3 +174,39 @@ def test_class_scores_do_not_depend_on_the_batch_size() -> None:
     data = images()
     together, alone = (class_scores(method, network, data, 32, size) for size in (7, 2))
     np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "normalise", "expected"),
+    [
+        ("maximum", "none", [[0, 0.5, 1], [0.25, 0.25, 0.25]]),
+        ("sum", "none", [[0, 0.5, 1.5], [0.5, 0.5, 0.5]]),
+        ("maximum", "max", [[0, 0.5, 1], [1, 1, 1]]),
+        ("sum", "max", [[0, 1 / 3, 1], [1, 1, 1]]),
+        ("maximum", "min_max", [[0, 0.5, 1], [0, 0, 0]]),
+        ("sum", "min_max", [[0, 1 / 3, 1], [0, 0, 0]]),
+    ],
+)
+def test_views_are_fused_and_normalised_as_the_recipe_says(
+    fusion: str, normalise: str, expected: list[list[float]]
+) -> None:
+    """Two views of one image with two classes, three cells each, worked by hand."""
+    views = torch.tensor([[[0, 0, 0.5], [0.25, 0.25, 0.25]], [[0, 0.5, 1], [0.25, 0.25, 0.25]]])
+    recipe = InferenceRecipe(fusion=fusion, normalise=normalise)  # type: ignore[arg-type]
+    found = fuse([view[None, :, None] for view in views], recipe)
+    torch.testing.assert_close(found[0, :, 0], torch.tensor(expected))
+
+
+def test_min_max_takes_negative_maps_each_class_and_image_by_itself() -> None:
+    maps = torch.tensor([[[[-4.0, -2.0]], [[1.0, 5.0]]], [[[-7.0, 3.0]], [[0.0, 0.0]]]])
+    found = fuse([maps], InferenceRecipe(normalise="min_max"))
+    assert found.tolist() == [[[[0, 1]], [[0, 1]]], [[[0, 1]], [[0, 0]]]]
+    zero = torch.zeros(1, 1, 2, 2)
+    assert not fuse([zero], InferenceRecipe(normalise="max")).any()
+
+
+def test_maps_that_are_not_numbers_are_told_after_normalising_too() -> None:
+    for bad in (float("nan"), float("inf")):
+        maps = fuse([torch.tensor([[[[0.0, bad]]]])], InferenceRecipe(normalise="min_max"))
+        with pytest.raises(BenchmarkError, match=r"leaves \[0, 1\]"):
+            check_maps(build_method("cam", {}), maps)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.plan import Plan, UserFiles, make_plan, method_code
 from benchmark.profiles import Profile, VocFolder, load_profile, profile_ids
 from benchmark.registry import load_method_class
 from benchmark.report.card import published_card
-from benchmark.tables import load_table
+from benchmark.store import Stage
+from benchmark.tables import Row, load_table
 
 
 @pytest.fixture
@@ -176,3 +179,80 @@ def test_mistakes_in_a_profile_of_the_users_own_name_the_key(tmp_path: Path) -> 
     path.write_text("id = ")
     with pytest.raises(BenchmarkError, match=r"profile mine.toml: not valid TOML"):
         load_profile(str(path))
+
+
+@cache
+def retrained(kind: str | None, table: str = "seenet_table1") -> Plan:
+    """The scenes' plan of the table with every measured row's network trained once more."""
+    known = load_table(table)
+    rows = [row.model_copy(update={"retrain": kind}) if row.method else row for row in known.rows]
+    changed = known.model_copy(update={"rows": tuple(rows)})
+    return make_plan(changed, load_profile("scenes"), UserFiles(), (0,))
+
+
+def labelled(plan: Plan, label: str) -> Stage:
+    (found,) = [stage for stage in plan.stages if stage.label == label]
+    return found
+
+
+def test_without_retraining_nothing_is_added_to_a_plan() -> None:
+    plan = retrained(None)
+    assert plan.stages == planned(load_profile("scenes"), UserFiles()).stages
+    assert "adapted_labels" not in {stage.name for stage in plan.stages}
+    first = labelled(plan, "segmentation acol seed 0")
+    assert set(first.inputs) == {"scenes", "labels", "backbone"}
+    assert set(first.config) == {"config", "config_digest", "seed"}
+    assert labelled(plan, "prediction acol val seed 0").inputs["segmentation"] == first
+
+
+@pytest.mark.parametrize("kind", ["adapt", "plain"])
+def test_retraining_adds_labels_and_a_training_between_the_first_and_the_test(kind: str) -> None:
+    before, after = retrained(None), retrained(kind)
+    first = labelled(after, "segmentation acol seed 0")
+    labels = labelled(after, "adapted labels acol seed 0")
+    second = labelled(after, "retraining acol seed 0")
+    assert first == labelled(before, "segmentation acol seed 0")
+    assert (labels.name, second.name) == ("adapted_labels", "segmentation")
+    assert dict(labels.inputs) == {"scenes": first.inputs["scenes"], "segmentation": first}
+    assert dict(second.inputs) == {
+        "scenes": first.inputs["scenes"],
+        "backbone": first.inputs["backbone"],
+        "labels": labels,
+        "initial": first,
+    }
+    assert dict(second.config) == dict(first.config)
+    assert labelled(after, "prediction acol val seed 0").inputs["segmentation"] == second
+    assert labelled(after, "score acol val seed 0").inputs["labels"].inputs == {
+        "scenes": first.inputs["scenes"],
+        "segmentation": second,
+    }
+    new = {stage.name for stage in after.stages if stage not in before.stages}
+    assert new == {"adapted_labels", "segmentation", "prediction", "score"}
+
+
+def test_the_labels_of_a_retraining_are_the_released_codes() -> None:
+    adapt = dict(labelled(retrained("adapt"), "adapted labels acol seed 0").config)
+    plain = dict(labelled(retrained("plain"), "adapted labels acol seed 0").config)
+    assert (adapt["scales"], adapt["flip"], adapt["crf"]) == ([1.0, 0.75, 0.5], False, None)
+    assert (plain["scales"], plain["flip"]) == ([0.75, 1.0, 1.25], False)
+    crf = plain["crf"]
+    assert isinstance(crf, dict)
+    assert crf["iterations"] == 10
+    assert (adapt["restricted"], plain["restricted"]) == (True, False)
+
+
+def test_columns_share_one_retraining() -> None:
+    plan = retrained("adapt", "seenet_table2")
+    names = [stage.name for stage in plan.stages]
+    assert (names.count("adapted_labels"), names.count("segmentation")) == (2, 4)
+    assert names.count("prediction") == 4
+
+
+def test_mistakes_in_a_rows_retraining_are_told() -> None:
+    cited = {"id": "cited", "title": "Cited", "retrain": "adapt"}
+    with pytest.raises(ValidationError, match="row cited: a cited row has no method"):
+        Row.model_validate(cited)
+    ours = load_table("seenet_table1").rows[0].model_dump()
+    assert Row.model_validate({**ours, "retrain": "plain"}).retrain == "plain"
+    with pytest.raises(ValidationError, match="'adapt' or 'plain'"):
+        Row.model_validate({**ours, "retrain": "often"})

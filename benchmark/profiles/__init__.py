@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import near_name
@@ -62,6 +62,13 @@ class Saliency(_Model):
     weights: str | None = None
     options: dict[str, Any] = {}  # of the network's backbone
     recipe: dict[str, Any] = {}  # replaces constants of SaliencyRecipe
+    passes: int = Field(default=1, ge=1)  # of our network; from 2 on without what was salient
+
+    @model_validator(mode="after")
+    def _check(self) -> Saliency:
+        if self.passes > 1 and self.kind != "network":
+            raise ValueError("only saliency of kind 'network' is read in several passes")
+        return self
 
 
 class Segmentation(_Model):

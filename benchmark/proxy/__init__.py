@@ -14,7 +14,13 @@ from typing import Literal
 
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
-from benchmark.proxy.harmonic import ReleaseRules, algorithm1, harmonic_mean, released
+from benchmark.proxy.harmonic import (
+    ReleaseRules,
+    algorithm1,
+    harmonic_mean,
+    harmonic_threshold,
+    released,
+)
 from benchmark.proxy.regions import RefinementRules, refined_regions, smallest_region
 from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
@@ -32,6 +38,7 @@ __all__ = [
     "background_thresholds",
     "find_recipe",
     "harmonic_mean",
+    "harmonic_threshold",
     "refined_regions",
     "released",
     "resize_maps",
@@ -75,6 +82,7 @@ RECIPES: dict[str, Recipe] = {
         ("background", "image"),
         tuple(field.name for field in fields(RefinementRules)),
     ),
+    "harmonic_threshold": Recipe(harmonic_threshold, ("saliency",), ("weight", "threshold")),
 }
 
 

@@ -53,6 +53,27 @@ def algorithm1(
     return argmax(1 - sal, harmonic_mean(maps, sal, weight), ids)
 
 
+def harmonic_threshold(
+    maps: Floats,
+    classes: NDArray[np.integer],
+    saliency: Floats | None,
+    weight: float = 1.0,
+    threshold: float = 0.4,
+) -> Labels:
+    """Return the argmax of the harmonic means of each map with D, background where all are low.
+
+    Released code of arXiv:1707.05821: 2 / (1/A + 1/D), background where the maximum over the
+    classes is below 0.4, no void pixel. Its 1e-12 beside A and D keeps it from dividing by 0;
+    here the mean is exactly 0 where either is 0.
+    """
+    if not threshold >= 0:
+        raise ValueError(f"a threshold must not be negative: {threshold}")
+    maps, ids, sal = checked(maps, classes, required(saliency, "harmonic_threshold"))
+    scores = harmonic_mean(maps, sal, weight)
+    foreground = argmax(np.zeros(sal.shape), scores, ids)
+    return np.where(scores.max(axis=0, initial=0.0) < threshold, np.uint8(0), foreground)
+
+
 def released(
     maps: Floats, classes: NDArray[np.integer], saliency: Floats | None, **constants: float
 ) -> Labels:

@@ -16,6 +16,7 @@ from mmseg.registry import HOOKS
 from benchmark.errors import BenchmarkError
 from benchmark.progress import Task
 from benchmark.seeding import derive
+from benchmark.weights import load_backbone, load_state_dict
 
 
 @HOOKS.register_module()
@@ -56,6 +57,22 @@ class AtomicCheckpoint(Hook):
         with (folder / "unfinished.pth").open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(folder / "unfinished.pth", folder / self.FILE)
+
+
+class StartFrom(Hook):
+    """Loads a whole network's weights before the first iteration; a resumed training has its own.
+
+    Args:
+        weights: A state dict in the network's key layout.
+    """
+
+    def __init__(self, weights: Path) -> None:
+        self.weights = weights
+
+    def before_train(self, runner: Runner) -> None:
+        """Load the weights, once what MMEngine loads itself is in place."""
+        if runner.iter == 0:
+            load_backbone(runner.model, load_state_dict(self.weights), str(self.weights))
 
 
 class WatchLoss(Hook):

@@ -52,6 +52,7 @@ def predict(
     out: Path,
     progress: Progress,
     label: str,
+    allowed: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, float | int | str]:
     """Write ``out/labels/ID.png`` for every image and, with ``crf``, ``out/labels_crf/ID.png``.
 
@@ -65,12 +66,13 @@ def predict(
         crf: Constants of the DenseCRF, or None.
         out: Folder for the label PNGs.
         progress: Where the images are counted, under ``label``.
+        allowed: The labels (num_classes,) that each image may get, at least one; None: all.
     """
     network = load_network(config, weights, num_classes)
     for folder in ("labels", "labels_crf") if crf else ("labels",):
         (out / folder).mkdir(parents=True, exist_ok=True)
     with quiet_mmengine(), progress.task(label, len(images)) as task:
-        segmented = _segment(network, images, scales, flip, out)
+        segmented = _segment(network, images, scales, flip, out, allowed)
         if crf is None:
             for _ in segmented:
                 task.advance()
@@ -108,6 +110,18 @@ def probabilities(
             total = view if total is None else total.add_(view)
     assert total is not None, "at least one scale"
     return total / (len(scales) * (1 + flip))
+
+
+def restricted(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Return the probabilities (B, L, H, W) given that a label is among the allowed (B, L) bool.
+
+    Of every image at least one label is allowed. They sum to 1 in each pixel, so that no label
+    that is not allowed (0) can be the highest; where all allowed ones are 0 they become equal.
+    """
+    mask = allowed[:, :, None, None].to(scores.dtype)
+    kept = scores * mask
+    total = kept.sum(dim=1, keepdim=True)
+    return torch.where(total > 0, kept / total, mask / mask.sum(dim=1, keepdim=True))
 
 
 def _input_size(network: Any, size: tuple[int, ...], scale: float) -> tuple[int, int]:
@@ -151,10 +165,14 @@ def _segment(
     scales: Sequence[float],
     flip: bool,
     out: Path,
+    allowed: Mapping[str, NDArray[np.bool_]] | None,
 ) -> Iterator[tuple[str, CrfJob]]:
     """Write each image's labels; yield its id and what a CRF needs to refine them."""
     for batch in _batches(images):
         scores = probabilities(network, batch.images, scales, flip)
+        if allowed is not None:
+            masks = np.stack([allowed[image_id] for image_id in batch.ids])
+            scores = restricted(scores, torch.from_numpy(masks).to(scores.device))
         labels = scores.argmax(dim=1).to(torch.uint8).cpu().numpy()
         for index, image_id in enumerate(batch.ids):
             write_label_png(out / "labels" / f"{image_id}.png", labels[index])

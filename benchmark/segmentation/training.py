@@ -15,7 +15,12 @@ from torch.utils.data import DataLoader
 
 from benchmark.progress import Progress
 from benchmark.segmentation.data import DrawSampler, LabelledImages, Pair
-from benchmark.segmentation.hooks import AtomicCheckpoint, SeedEachIteration, WatchLoss
+from benchmark.segmentation.hooks import (
+    AtomicCheckpoint,
+    SeedEachIteration,
+    StartFrom,
+    WatchLoss,
+)
 from benchmark.segmentation.networks import load_config, model_config, quiet_mmengine
 from benchmark.weights import save_state_dict
 
@@ -30,6 +35,7 @@ def train_segmentation(
     labels: Path,
     num_classes: int,
     initial_weights: Path | None,
+    initial_model: Path | None = None,
     seed: int,
     scratch: Path,
     out: Path,
@@ -47,6 +53,7 @@ def train_segmentation(
         labels: Folder with an ID.png for each image: contiguous ids, 255 void.
         num_classes: Including the background.
         initial_weights: State dict of the backbone; None leaves the config's choice.
+        initial_model: State dict of the whole network, as this function wrote it, to go on from.
         seed: Of initial weights, order, augmentation and dropout.
         scratch: Folder for checkpoints and logs.
         out: The safetensors file to write.
@@ -73,7 +80,12 @@ def train_segmentation(
             optim_wrapper=cfg.optim_wrapper,
             param_scheduler=cfg.param_scheduler,
             default_hooks=dict.fromkeys(_UNWANTED_HOOKS),
-            custom_hooks=[SeedEachIteration(seed), watch, AtomicCheckpoint(interval)],
+            custom_hooks=[
+                SeedEachIteration(seed),
+                watch,
+                AtomicCheckpoint(interval),
+                *([StartFrom(initial_model)] if initial_model else []),
+            ],
             load_from=str(checkpoint) if checkpoint.is_file() else None,
             resume=checkpoint.is_file(),
             randomness={"seed": seed % 2**32},

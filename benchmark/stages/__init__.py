@@ -12,7 +12,7 @@ from benchmark.stages.data import backbone, scenes
 from benchmark.stages.labels import labels
 from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
-from benchmark.stages.segmentation import prediction, segmentation
+from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
 
 STAGES: dict[str, StageFunction] = {
     "scenes": scenes,
@@ -24,6 +24,7 @@ STAGES: dict[str, StageFunction] = {
     "map_score": map_score,
     "labels": labels,
     "segmentation": segmentation,
+    "adapted_labels": adapted_labels,
     "prediction": prediction,
     "score": score,
 }

@@ -49,7 +49,8 @@ def saliency(work: Workspace) -> Metrics:
         network = _trained_saliency_network(work)
         for chunk in chunks(ids, INFERENCE_BATCH):
             images = [dataset.image(image_id) for image_id in chunk]
-            maps = saliency_maps(network, images, work.config["size"])
+            passes = work.config.get("passes", 1)
+            maps = saliency_maps(network, images, work.config["size"], passes)
             for image_id, image, grey in zip(chunk, images, maps, strict=True):
                 write_saliency(folder / f"{image_id}.png", grey, image.shape[:2])
             task.advance(len(chunk))

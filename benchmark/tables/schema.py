@@ -16,6 +16,8 @@ Option = bool | int | float | str
 Supervision = Literal["I", "I+S"]
 MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
+Retraining = Literal["adapt", "plain"]
+"""``adapt``: on labels restricted to background and the image's classes; ``plain``: on any."""
 
 
 class _Model(BaseModel):
@@ -98,6 +100,7 @@ class Row(_Model):
     recipe: Text | None = None  # how maps become proxy labels
     constants: dict[Text, float] = {}  # of the recipe
     segmentation: Id | None = None  # family of the segmentation network
+    retrain: Retraining | None = None  # once more, on the network's own segmentation
     supervision: Supervision | None = None
 
     @property
@@ -111,7 +114,7 @@ class Row(_Model):
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
             raise ValueError(f"row {self.id}: a row with a method needs {lacking}")
-        given = (*plan.values(), self.segmentation, self.options, self.constants)
+        given = (*plan.values(), self.segmentation, self.retrain, self.options, self.constants)
         if not self.ours and any(given):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
         for column in self.flags:

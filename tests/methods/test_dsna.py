@@ -13,7 +13,6 @@ from torch.func import functional_call
 
 from benchmark.attention import build_optimiser, learning_rate
 from benchmark.backbones import build_backbone
-from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head
 from benchmark.registry import build_method
 from methods.dsna import (
@@ -322,10 +321,16 @@ class TestSingleStream:
         assert [network.discriminative[place].p for place in (0, 2)] == [0.3, 0.3]
         assert not list(network.expansive.parameters())
 
-    @pytest.mark.parametrize("chosen", ["merged", "expansive"])
-    def test_has_no_other_map(self, chosen: str) -> None:
-        with pytest.raises(BenchmarkError, match=f"no {chosen} map: set map to discriminative"):
-            build_method("dsna", {"decoupled": False, "map": chosen})
+    def test_has_no_other_map(self) -> None:
+        network = build(decoupled=False, map="discriminative")[1].eval()
+        data = batch()
+        with torch.no_grad():
+            maps = [
+                build_method("dsna", {"decoupled": False, "map": chosen}).attention(network, data)
+                for chosen in ("discriminative", "merged", "expansive")
+            ]
+        assert torch.equal(maps[0], maps[1])
+        assert torch.equal(maps[0], maps[2])
 
 
 class TestTraining:

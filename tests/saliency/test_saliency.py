@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
+from torch import Tensor, nn
 
 from benchmark.backbones import build_backbone
 from benchmark.data.scenes import foreign_images
 from benchmark.errors import BenchmarkError
+from benchmark.plan import UserFiles, make_plan
+from benchmark.profiles import Saliency, load_profile
 from benchmark.progress import SilentProgress
 from benchmark.saliency.files import read_saliency, write_saliency
 from benchmark.saliency.network import SaliencyNetwork, saliency_maps, train_saliency
 from benchmark.saliency.recipe import SaliencyRecipe
+from benchmark.store import Stage
+from benchmark.tables import load_table
 
 
 def test_a_map_comes_back_within_half_a_grey_level(tmp_path: Path) -> None:
@@ -51,3 +58,96 @@ def test_the_network_learns_objects_from_background() -> None:
     assert maps.shape == (24, 48, 48)
     assert 0 <= maps.min() <= maps.max() <= 1
     assert maps[data.masks].mean() > maps[~data.masks].mean() + 0.15
+
+
+class Scripted(nn.Module):
+    """Gives the maps it is told to, view by view (the image, its mirror image), and keeps views."""
+
+    def __init__(self, *maps: list[float]) -> None:
+        super().__init__()
+        self.maps = list(maps)
+        self.seen: list[Tensor] = []
+
+    def forward(self, views: Tensor) -> Tensor:
+        self.seen.append(views.clone())
+        row = torch.tensor(self.maps.pop(0))[None, None, None].expand(len(views), 1, 4, 4)
+        return torch.logit(row)
+
+
+PICTURE = np.arange(48, dtype=np.uint8).reshape(4, 4, 3) * 5
+FIRST, SECOND, THIRD = [0.72, 0.68, 0.1, 0.9], [0.3, 0.85, 0.75, 0.2], [0.1, 0.1, 0.95, 0.05]
+
+
+def both_ways(*rows: list[float]) -> list[list[float]]:
+    return [view for row in rows for view in (row, row[::-1])]
+
+
+@pytest.mark.parametrize(
+    ("passes", "expected"),
+    [
+        (1, [0.72, 0.68, 0.1, 0.9]),
+        (2, [0.72, 0.85, 0.75, 0.9]),
+        (3, [0.72, 0.85, 0.95, 0.9]),
+    ],
+)
+def test_each_pass_looks_at_what_the_ones_before_left(passes: int, expected: list[float]) -> None:
+    """Columns 0 and 3 reach 0.7 in the first pass, column 1 alone reaches 0.8 in the second."""
+    network: Any = Scripted(*both_ways(FIRST, SECOND, THIRD)[: 2 * passes])
+    (found,) = saliency_maps(network, [PICTURE], 4, passes)
+    np.testing.assert_allclose(found, np.tile(np.float32(expected), (4, 1)), atol=1e-5)
+    erased: set[int] = set()
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    for number, gone in enumerate([(), (0, 3), (1,)][:passes]):
+        erased |= set(gone)
+        expected_view = np.empty((3, 4, 4))
+        for channel, y, x in np.ndindex(3, 4, 4):
+            value = mean[channel] if x in erased else PICTURE[y, x, channel] / 255
+            expected_view[channel, y, x] = (value - mean[channel]) / std[channel]
+        straight, mirrored = network.seen[2 * number : 2 * number + 2]
+        np.testing.assert_allclose(straight[0], expected_view, atol=1e-5)
+        np.testing.assert_allclose(mirrored[0], expected_view[:, :, ::-1], atol=1e-5)
+
+
+def test_images_are_erased_each_by_itself() -> None:
+    torch.manual_seed(0)
+    network = SaliencyNetwork(build_backbone("vgg16", width=0.0625, output_stride=8), 8)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (20, 30, 3), dtype=np.uint8) for _ in range(2)]
+    middle = np.median(saliency_maps(network, pictures, 16))
+    with torch.no_grad():  # about half of the cells shall reach 0.7
+        network.fuse[-1].bias += float(np.log(0.7 / 0.3) - np.log(middle / (1 - middle)))
+    once = np.stack(saliency_maps(network, pictures, 16))
+    assert all(0.1 < (image >= 0.7).mean() < 0.9 for image in once)
+    together = saliency_maps(network, pictures, 16, 2)
+    alone = [saliency_maps(network, [picture], 16, 2)[0] for picture in pictures]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert (np.stack(together) >= once).all()
+    assert np.abs(together - once).max() > 0
+
+
+def saliency_stages(passes: int | None) -> list[Stage]:
+    profile = load_profile("scenes")
+    if passes is not None:
+        settings = {**profile.saliency.model_dump(), "passes": passes}
+        changed = {"saliency": Saliency.model_validate(settings)}
+        profile = profile.model_copy(update=changed)
+    plan = make_plan(load_table("seenet_table1"), profile, UserFiles(), (0,))
+    return [stage for stage in plan.stages if stage.name == "saliency"]
+
+
+def test_passes_are_in_a_stages_config_only_where_there_are_more_than_one() -> None:
+    default, one, two = (saliency_stages(passes) for passes in (None, 1, 2))
+    assert default
+    assert [stage.key for stage in default] == [stage.key for stage in one]
+    for before, after in zip(one, two, strict=True):
+        assert dict(after.config) == {**before.config, "passes": 2}
+        assert after.inputs == before.inputs  # the same network, not trained again
+
+
+def test_several_passes_need_our_own_network() -> None:
+    assert Saliency(kind="folder", passes=1).passes == 1
+    for kind in ("folder", "none"):
+        with pytest.raises(ValidationError, match="only saliency of kind 'network'"):
+            Saliency(kind=kind, passes=2)  # type: ignore[arg-type]
+    with pytest.raises(ValidationError, match="passes"):
+        Saliency(kind="network", passes=0)
