@@ -387,6 +387,7 @@ class _Builder:
                 *READING,
                 "benchmark.segmentation",
                 "benchmark.backbones",
+                "benchmark.crf",
             ),
         )
 
