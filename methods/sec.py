@@ -97,7 +97,7 @@ class SEC(Method):
         conv4_1's (rectified) features, after a 3×3 median. Released: a separate VGG's; here the
         classifier's own. On another backbone than VGG-16 its last features take conv4_1's place.
         """
-        return share_above(median3(network.gradient(batch.images).abs().amax(dim=1)))
+        return share_above(median3(network.gradient(batch.images).float().abs().amax(dim=1)))
 
 
 class SecNetwork(nn.Module):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -31,7 +31,15 @@ def read_cues(path: Path) -> ReleasedCues:
     try:
         with np.load(path, allow_pickle=False) as file:
             ids, cues = file["ids"], file["cues"]
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        BadZipFile,
+    ) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BenchmarkError(f"{path} is not a file of cues: {reason}") from error
     if cues.dtype != np.uint8 or cues.ndim != 3 or ids.shape != cues.shape[:1]:
