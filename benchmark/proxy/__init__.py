@@ -14,7 +14,7 @@ from typing import Literal
 
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
-from benchmark.proxy.cues import cues
+from benchmark.proxy.cues import localisation_cues
 from benchmark.proxy.harmonic import ReleaseRules, algorithm1, harmonic_mean, released
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
@@ -28,9 +28,9 @@ __all__ = [
     "algorithm1",
     "background_threshold",
     "background_thresholds",
-    "cues",
     "find_recipe",
     "harmonic_mean",
+    "localisation_cues",
     "released",
     "resize_maps",
 ]
@@ -60,7 +60,7 @@ RECIPES: dict[str, Recipe] = {
         released, ("saliency",), tuple(field.name for field in fields(ReleaseRules))
     ),
     "background_threshold": Recipe(background_threshold, (), ("threshold",)),
-    "cues": Recipe(cues, ("background",), ("foreground", "background_share")),
+    "cues": Recipe(localisation_cues, ("background",), ("foreground", "background_share")),
 }
 
 

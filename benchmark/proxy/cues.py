@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from benchmark.proxy.arrays import VOID, Floats, Labels, checked
 
 
-def cues(
+def localisation_cues(
     maps: Floats,
     classes: NDArray[np.integer],
     background: Floats,
     foreground: float = 0.2,
     background_share: float = 0.1,
 ) -> Labels:
-    """Return the localisation cues of arXiv:1603.06098 (Sec. 3.3 and its released files).
+    """Return the localisation cues of arXiv:1603.06098 (and of its released files).
 
     A class where its map is above ``foreground`` times the map's maximum; where classes meet, the
     one of the smaller region (of equal ones the lower id). Background on the ``background_share``

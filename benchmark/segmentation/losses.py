@@ -28,12 +28,12 @@ def floored_softmax(scores: Tensor) -> Tensor:
 
 
 def seed_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """SEC Eq. 2: the mean of -log p over all seeds of an image; 0 for one without seeds."""
+    """SEC's L_seed: the mean of -log p over all seeds of an image; 0 for one without seeds."""
     return -_mean_log(probabilities, labels, labels != VOID).mean()
 
 
 def balanced_seed_loss(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """DSRG Eq. 2, SGAN Eq. 8: the mean over foreground seeds plus that over background seeds."""
+    """DSRG's, SGAN's Eq. 8: the mean over foreground seeds plus that over background seeds."""
     foreground = _mean_log(probabilities, labels, (labels != VOID) & (labels != 0))
     return -(foreground + _mean_log(probabilities, labels, labels == 0)).mean()
 
@@ -51,7 +51,7 @@ def expand_loss(
     foreground_decay: float = 0.996,
     background_decay: float = 0.999,
 ) -> Tensor:
-    """SEC Eqs. 3 and 4: -log G of the present classes, -log(1 - max) of the absent, -log G_bg.
+    """SEC's L_expand: -log G of the present classes, -log(1 - max) of the absent, -log G_bg.
 
     G is the global weighted rank pooling with the decay named. The first two are means over the
     classes concerned, 0 where there is none; the background always counts as present. The decays
@@ -66,7 +66,7 @@ def expand_loss(
 
 
 def rank_pooled(values: Tensor, decay: float) -> Tensor:
-    """Global weighted rank pooling (SEC Eq. 3): (..., N) -> (...).
+    """Global weighted rank pooling (SEC's G): (..., N) -> (...).
 
     The mean of the values with weights decay ** (rank - 1), the highest value having rank 1.
     """
@@ -84,7 +84,7 @@ def _class_mean(values: Tensor, chosen: Tensor) -> Tensor:
 def constrain_loss(
     probabilities: Tensor, refined: Tensor, ratio_range: tuple[float, float] | None = None
 ) -> Tensor:
-    """SEC Eq. 5, SGAN's boundary loss (Eq. 9): the cells' mean of KL(refined || probabilities).
+    """SEC's L_constrain, SGAN's boundary loss (Eq. 9): the cells' mean of KL(refined || probabilities).
 
     ``refined`` (B, L, h, w), what the CRF made of the probabilities, above 0, is a constant.
     ``ratio_range`` bounds refined / probabilities, [0.05, 20] in DSRG's and SGAN's released code;

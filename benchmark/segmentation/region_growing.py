@@ -17,7 +17,7 @@ def grow(
     foreground: float = 0.85,
     background: float = 0.99,
 ) -> NDArray[np.integer]:
-    """Return the seeds (h, w) with the confident regions that they lie in (DSRG Sec. 3.3).
+    """Return the seeds (h, w) with the confident regions that they lie in.
 
     A cell's candidate is the most probable of the background and the image's classes; it is
     accepted above ``foreground`` or, for the background, above ``background``. A region of a class

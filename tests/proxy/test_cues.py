@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.proxy import RECIPES, find_recipe
-from benchmark.proxy.cues import cues
+from benchmark.proxy import localisation_cues as cues
 
 VOID = 255
 
