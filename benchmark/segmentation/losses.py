@@ -84,7 +84,7 @@ def _class_mean(values: Tensor, chosen: Tensor) -> Tensor:
 def constrain_loss(
     probabilities: Tensor, refined: Tensor, ratio_range: tuple[float, float] | None = None
 ) -> Tensor:
-    """SEC's L_constrain, SGAN's boundary loss (Eq. 9): the cells' mean of KL(refined || probabilities).
+    """SEC's L_constrain, SGAN's boundary loss (Eq. 9): the mean of KL(refined || p) over the cells.
 
     ``refined`` (B, L, h, w), what the CRF made of the probabilities, above 0, is a constant.
     ``ratio_range`` bounds refined / probabilities, [0.05, 20] in DSRG's and SGAN's released code;
