@@ -426,6 +426,7 @@ class _Builder:
                 *READING,
                 "benchmark.segmentation",
                 "benchmark.backbones",
+                "benchmark.crf",
             ),
         )
 

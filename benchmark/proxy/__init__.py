@@ -14,6 +14,7 @@ from typing import Literal
 
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
+from benchmark.proxy.cues import localisation_cues
 from benchmark.proxy.harmonic import (
     ReleaseRules,
     algorithm1,
@@ -39,6 +40,7 @@ __all__ = [
     "find_recipe",
     "harmonic_mean",
     "harmonic_threshold",
+    "localisation_cues",
     "refined_regions",
     "released",
     "resize_maps",
@@ -83,6 +85,7 @@ RECIPES: dict[str, Recipe] = {
         tuple(field.name for field in fields(RefinementRules)),
     ),
     "harmonic_threshold": Recipe(harmonic_threshold, ("saliency",), ("weight", "threshold")),
+    "cues": Recipe(localisation_cues, ("background",), ("foreground", "background_share")),
 }
 
 

@@ -18,7 +18,7 @@ with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     import mmseg.models  # noqa: F401
 
 from benchmark.configs import config_path
-from benchmark.segmentation import data, hooks, model  # noqa: F401
+from benchmark.segmentation import cues, data, hooks, model  # noqa: F401
 from benchmark.segmentation.inference import predict
 from benchmark.segmentation.training import train_segmentation
 

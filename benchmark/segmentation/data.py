@@ -8,7 +8,7 @@ what it already saw.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,16 @@ class Augmentation:
         scale_range: Bounds of the uniform random scale.
         mirror: Whether half of the views are mirrored.
         fill: RGB beyond the image; the mean that is subtracted later.
+        warp: Height and width that the image is first resized to, without regard to its shape.
+        colour: Whether brightness, contrast, saturation and hue change at random.
     """
 
     crop_size: tuple[int, int]
     scale_range: tuple[float, float] = (1.0, 1.0)
     mirror: bool = True
     fill: tuple[int, int, int] = (124, 116, 104)
+    warp: tuple[int, int] | None = None
+    colour: bool = False
 
     def __call__(
         self, image: Pixels, label: Pixels, rng: np.random.Generator
@@ -52,11 +56,14 @@ class Augmentation:
         scale = rng.uniform(*self.scale_range)
         position = rng.random(2)
         mirrored = self.mirror and rng.random() < 0.5
-        if scale != 1:
-            size = tuple(max(1, round(side * scale)) for side in label.shape[::-1])
+        sides = label.shape if self.warp is None else self.warp
+        size = tuple(max(1, round(side * scale)) for side in sides[::-1])
+        if size != label.shape[::-1]:
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
             label = np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         image, label = self._crop(image, label, position)
+        if self.colour:
+            image = recoloured(image, rng)
         return (image[:, ::-1], label[:, ::-1]) if mirrored else (image, label)
 
     def _crop(
@@ -78,6 +85,21 @@ class Augmentation:
         return view, ids
 
 
+def recoloured(image: Pixels, rng: np.random.Generator) -> Pixels:
+    """Return RGB (H, W, 3) in other colours: each of four changes with probability 0.5.
+
+    Brightness plus -32..32, contrast times 0.5..1.5, saturation times 0.5..1.5, hue plus -18..18
+    degrees (the released training of SGAN's segmentation network, after Liu et al.'s SSD).
+    """
+    chosen, amounts = rng.random(4) < 0.5, rng.uniform(-1, 1, 4)
+    brightness, contrast, saturation, hue = np.where(chosen, amounts, 0.0)
+    lit = (image.astype(np.float32) + 32 * brightness) * (1 + contrast / 2)
+    hsv = cv2.cvtColor(lit.clip(0, 255).astype(np.float32) / 255, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0] + 18 * hue) % 360
+    hsv[..., 1] = (hsv[..., 1] * (1 + saturation / 2)).clip(0, 1)
+    return np.rint(255 * cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)).astype(np.uint8)
+
+
 class LabelledImages(Dataset):
     """Images and their label PNGs (contiguous ids, 255 void), drawn without end.
 
@@ -90,6 +112,8 @@ class LabelledImages(Dataset):
         seed: Of the order and the augmentation.
         memory_mb: Decoded images are kept up to this many megabytes; the rest is read each time.
         classes: Names of the ids from 0 on, for tools that print them.
+        image_labels: Which classes each image holds, as booleans without the background; then
+            they come with each sample as ``image_labels``.
     """
 
     def __init__(
@@ -99,12 +123,14 @@ class LabelledImages(Dataset):
         seed: int = 0,
         memory_mb: int = 256,
         classes: Sequence[str] | None = None,
+        image_labels: Mapping[str, NDArray[np.bool_]] | None = None,
     ) -> None:
         if not pairs:
             raise BenchmarkError("there is no image to train the segmentation network on")
         self.pairs = tuple(pairs)
         self.augmentation = Augmentation(**augmentation)
         self.seed = seed
+        self.image_labels = image_labels
         self.metainfo: dict[str, Any] = {"palette": PALETTE.tolist(), "reduce_zero_label": False}
         if classes is not None:
             self.metainfo["classes"] = tuple(classes)
@@ -131,6 +157,9 @@ class LabelledImages(Dataset):
                 "reduce_zero_label": False,
             }
         )
+        if self.image_labels is not None:
+            present = self.image_labels[self.pairs[index][0]]
+            sample.set_metainfo({"image_labels": present.tolist()})
         return {"inputs": torch.from_numpy(bgr), "data_samples": sample}
 
     def image_index(self, draw: int) -> int:

@@ -1,10 +1,11 @@
-"""The parts of DeepLab-LargeFOV in MMSegmentation's registry."""
+"""The parts of DeepLab-LargeFOV and DeepLab-ASPP in MMSegmentation's registry."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mmengine.model import BaseModule
+import torch
+from mmengine.model import BaseModule, ModuleList
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -78,6 +79,54 @@ class LargeFOVHead(BaseDecodeHead):
         """Map features (B, in_channels, h, w) to class scores (B, num_classes, h, w)."""
         features = self.drop(self.relu(self.fc6(self._transform_inputs(inputs))))
         return self.cls_seg(self.drop(self.relu(self.fc7(features))))
+
+    def _stack_batch_gt(self, batch_data_samples: list[SegDataSample]) -> Tensor:
+        """Return the labels (B, 1, H, W) to compare the scores with."""
+        labels = super()._stack_batch_gt(batch_data_samples)
+        return labels[..., :: self.label_stride, :: self.label_stride]
+
+
+@MODELS.register_module()
+class ASPPSumHead(BaseDecodeHead):
+    """The atrous spatial pyramid of DeepLab v2: LargeFOV heads of several dilations, summed.
+
+    Chen et al., "DeepLab", PAMI 2018: four branches, each with its own fc6, fc7 and classifier
+    (VGG-16), or each a single 3x3 classifier (ResNet-101).
+
+    Args:
+        dilations: Of the branches' fc6, or of their single layer.
+        direct: Whether the branches are single classifiers; then no channels and no dropout.
+        dropout: After each fc6 and fc7.
+        label_stride: As in ``LargeFOVHead``.
+        options: ``BaseDecodeHead``'s; ``channels`` are those of each branch.
+    """
+
+    def __init__(
+        self,
+        dilations: tuple[int, ...] = (6, 12, 18, 24),
+        direct: bool = False,
+        dropout: float = 0.5,
+        label_stride: int | None = None,
+        **options: Any,
+    ) -> None:
+        init = {"type": "Normal", "layer": "Conv2d", "std": 0.01} if direct else None
+        super().__init__(**{"dropout_ratio": 0, "init_cfg": init, **options})
+        self.direct = direct
+        del self.conv_seg  # the branches have theirs
+        self.branches = ModuleList(
+            [
+                nn.Conv2d(self.in_channels, self.num_classes, 3, padding=rate, dilation=rate)
+                if direct
+                else LargeFOVHead(rate, dropout, label_stride, **options)
+                for rate in dilations
+            ]
+        )
+        self.label_stride = label_stride
+
+    def forward(self, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Map features (B, in_channels, h, w) to class scores (B, num_classes, h, w)."""
+        features = self._transform_inputs(inputs) if self.direct else inputs
+        return torch.stack([branch(features) for branch in self.branches]).sum(dim=0)
 
     def _stack_batch_gt(self, batch_data_samples: list[SegDataSample]) -> Tensor:
         """Return the labels (B, 1, H, W) to compare the scores with."""

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from benchmark.progress import Progress
@@ -41,6 +43,7 @@ def train_segmentation(
     out: Path,
     progress: Progress,
     label: str,
+    image_labels: Mapping[str, NDArray[np.bool_]] | None = None,
 ) -> dict[str, float | int | str]:
     """Train the config's network, write its weights to ``out`` and return metrics.
 
@@ -58,6 +61,8 @@ def train_segmentation(
         scratch: Folder for checkpoints and logs.
         out: The safetensors file to write.
         progress: Where the iterations are shown, under ``label``.
+        image_labels: Which classes (num_classes - 1,) each image holds, for the configs with
+            losses that look at it.
 
     Raises:
         BenchmarkError: Unreadable config, image, label or weights; a loss that is not finite.
@@ -75,7 +80,7 @@ def train_segmentation(
         runner = Runner(
             model=model_config(cfg, num_classes, initial_weights),
             work_dir=str(scratch),
-            train_dataloader=_loader(cfg, pairs, seed),
+            train_dataloader=_loader(cfg, pairs, image_labels, seed),
             train_cfg=cfg.train_cfg,
             optim_wrapper=cfg.optim_wrapper,
             param_scheduler=cfg.param_scheduler,
@@ -105,11 +110,16 @@ def train_segmentation(
     }
 
 
-def _loader(cfg: Config, pairs: Sequence[Pair], seed: int) -> DataLoader:
+def _loader(
+    cfg: Config,
+    pairs: Sequence[Pair],
+    image_labels: Mapping[str, NDArray[np.bool_]] | None,
+    seed: int,
+) -> DataLoader:
     """Return the config's training loader over ``pairs`` instead of the config's own folder."""
     settings = cfg.train_dataloader
     options = {key: settings.dataset[key] for key in ("augmentation", "memory_mb")}
-    dataset = LabelledImages(pairs, seed=seed, **options)
+    dataset = LabelledImages(pairs, seed=seed, image_labels=image_labels, **options)
     return DataLoader(
         dataset,
         batch_size=settings.batch_size,

@@ -32,6 +32,7 @@ def segmentation(work: Workspace) -> Metrics:
         out=work.out / "model.safetensors",
         progress=work.progress,
         label=work.label,
+        image_labels={image_id: dataset.image_labels(image_id) for image_id in ids},
     )
 
 

@@ -15,6 +15,7 @@ from benchmark.segmentation.data import (
     DrawSampler,
     LabelledImages,
     Pair,
+    recoloured,
     voc_training_set,
 )
 
@@ -134,3 +135,103 @@ def test_voc_folder_for_the_tools(tmp_path: Path) -> None:
     assert (item["data_samples"].gt_sem_seg.data == 1).all()
     assert len(dataset.metainfo["classes"]) == 21
     assert dataset.metainfo["reduce_zero_label"] is False
+
+
+def test_a_warped_view_is_the_whole_image() -> None:
+    rows, columns = np.mgrid[:40, :60]
+    image = np.stack([4 * rows, 4 * columns, rows], -1).astype(np.uint8)
+    label = np.where(columns < 30, 3, 7).astype(np.uint8)
+    rng = np.random.default_rng(0)
+    view, ids = Augmentation((20, 20), mirror=False, warp=(20, 20))(image, label, rng)
+    assert np.array_equal(ids, np.repeat([[3] * 10 + [7] * 10], 20, axis=0))
+    centres = 3 * np.arange(20) + 1  # of three columns; bilinear interpolation meets the middle
+    np.testing.assert_allclose(view[5, :, 1], 4 * centres, atol=1)
+    np.testing.assert_allclose(view[:, 5, 0], 4 * (2 * np.arange(20) + 0.5), atol=1)
+
+
+def test_a_crop_of_a_warped_image_lies_inside_it() -> None:
+    rows, columns = np.mgrid[:10, :50]
+    image = np.stack([rows, columns, rows], -1).astype(np.uint8)
+    augmentation = Augmentation((20, 20), mirror=False, warp=(24, 24))
+    seen = set()
+    for seed in range(20):
+        view, ids = augmentation(image, columns.astype(np.uint8), np.random.default_rng(seed))
+        assert (ids != 255).all()
+        assert view.shape == (20, 20, 3)
+        seen.add(int(ids[0, 0]))
+    assert len(seen) > 3
+
+
+def test_without_warp_and_colour_a_seed_gives_what_it_gave() -> None:
+    """The draws of trainings that are on record: position first, then the mirror."""
+    rows, columns = np.mgrid[:40, :60]
+    image = np.stack([rows, columns, rows], -1).astype(np.uint8)
+    label = columns.astype(np.uint8)
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        view, ids = Augmentation((16, 20))(image, label, rng)
+        draws = np.random.default_rng(seed)
+        draws.uniform(1.0, 1.0)
+        top, left = (int(s * (d + 1)) for s, d in zip(draws.random(2), (24, 40), strict=True))
+        step = -1 if draws.random() < 0.5 else 1
+        assert np.array_equal(ids, label[top : top + 16, left : left + 20][:, ::step])
+        assert np.array_equal(view, image[top : top + 16, left : left + 20][:, ::step])
+
+
+class Chosen:
+    """A random generator that has drawn already: which colours change, and how far."""
+
+    def __init__(self, changes: list[bool], amounts: list[float]) -> None:
+        self.random = lambda size: np.where(changes, 0.4, 0.6)
+        self.uniform = lambda low, high, size: np.array(amounts)
+
+
+def recolour(rgb: list[int], changes: list[bool], amounts: list[float]) -> list[int]:
+    image = np.array([[rgb]], np.uint8)
+    return recoloured(image, Chosen(changes, amounts))[0, 0].tolist()  # type: ignore[arg-type]
+
+
+def test_colours_by_hand() -> None:
+    all_off, far = [False] * 4, [1.0, -1.0, 1.0, 1.0]
+    assert recolour([10, 200, 90], all_off, far) == [10, 200, 90]
+    brighter = [True, False, False, False]
+    assert recolour([10, 200, 250], brighter, [0.5, 0, 0, 0]) == [26, 216, 255]
+    assert recolour([10, 200, 250], brighter, [-1, 0, 0, 0]) == [0, 168, 218]
+    contrast = [False, True, False, False]
+    assert recolour([10, 200, 100], contrast, [0, -1, 0, 0]) == [5, 100, 50]
+    assert recolour([10, 200, 100], contrast, [0, 1, 0, 0]) == [15, 255, 150]
+    saturation = [False, False, True, False]
+    # Saturation (200 - 100) / 200 halved: the lowest rises to 150; the highest stays.
+    assert recolour([100, 200, 100], saturation, [0, 0, -1, 0]) == [150, 200, 150]
+    hue = [False, False, False, True]
+    # 18 of the 60 degrees from red to yellow: green rises to 18 / 60 of 200.
+    assert recolour([200, 0, 0], hue, [0, 0, 0, 1]) == [200, 60, 0]
+    assert recolour([200, 0, 0], hue, [0, 0, 0, -1]) == [200, 0, 60]
+
+
+def test_half_of_the_views_change_in_each_colour() -> None:
+    image = np.full((1, 1, 3), 128, np.uint8)
+    found = [recoloured(image, np.random.default_rng((0, seed)))[0, 0, 0] for seed in range(400)]
+    # Grey has no hue and no saturation: brightness and contrast both stay in a quarter.
+    assert np.mean(np.array(found) == 128) == pytest.approx(0.25, abs=0.06)
+    assert min(found) >= (128 - 32) * 0.5 and max(found) <= min(255, (128 + 32) * 1.5)
+
+
+def test_colour_leaves_the_labels_and_the_other_draws_alone() -> None:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (30, 30, 3)).astype(np.uint8)
+    label = rng.integers(0, 20, (30, 30)).astype(np.uint8)
+    for seed in range(4):
+        plain = Augmentation((20, 20))(image, label, np.random.default_rng(seed))
+        coloured = Augmentation((20, 20), colour=True)(image, label, np.random.default_rng(seed))
+        assert np.array_equal(plain[1], coloured[1])
+        assert plain[0].shape == coloured[0].shape
+
+
+def test_image_labels_come_with_their_images(pairs: list[Pair]) -> None:
+    known = {name: np.arange(5) == index for index, (name, _, _) in enumerate(pairs)}
+    dataset = LabelledImages(pairs, AUGMENTATION, image_labels=known)
+    for draw in range(7):
+        sample = dataset[draw]["data_samples"]
+        assert sample.metainfo["image_labels"] == known[sample.metainfo["img_id"]].tolist()
+    assert "image_labels" not in LabelledImages(pairs, AUGMENTATION)[0]["data_samples"].metainfo

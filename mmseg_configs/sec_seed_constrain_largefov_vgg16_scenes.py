@@ -1,0 +1,5 @@
+"""SEC with the seed and the constrain loss."""
+
+_base_ = ["sec_largefov_vgg16_scenes.py"]
+
+model = dict(cues=dict(losses=("seed", "constrain")))

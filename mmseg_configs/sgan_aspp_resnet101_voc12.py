@@ -1,0 +1,18 @@
+"""SGAN's segmentation on ResNet-101, VOC 2012: each branch a single 3x3 classifier.
+
+So DeepLab v2 has it on ResNet-101; the SGAN paper only names the network. All else as with VGG-16.
+"""
+
+_base_ = ["sgan_aspp_vgg16_voc12.py"]
+
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type="DeepLabBackbone",
+        name="resnet",
+        depth=101,
+        output_stride=8,
+        norm_eval=True,
+    ),
+    decode_head=dict(in_channels=2048, direct=True),
+)

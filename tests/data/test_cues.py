@@ -1,0 +1,90 @@
+"""Released cues as label files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmark.data.cues import read_cues, write_cue_labels
+from benchmark.errors import BenchmarkError
+
+IDS = np.array(["2007_000001", "2007_000002"])
+
+
+def write(path: Path, **changes: Any) -> Path:
+    cues = np.full((2, 41, 41), 255, np.uint8)
+    cues[0, :3, 5:9] = 12
+    cues[1, 40, 0] = 0
+    np.savez_compressed(path, **{"ids": IDS, "cues": cues, **changes})
+    return path
+
+
+def test_cues_are_read_as_they_are(tmp_path: Path) -> None:
+    released = read_cues(write(tmp_path / "cues.npz"))
+    assert released.ids == ("2007_000001", "2007_000002")
+    assert released.cues.shape == (2, 41, 41) and released.cues.dtype == np.uint8
+    assert (released.cues[0] == 12).sum() == 12
+    assert released.cues[1, 40, 0] == 0
+
+
+def test_label_files_have_the_images_sizes_and_the_nearest_cells(tmp_path: Path) -> None:
+    released = read_cues(write(tmp_path / "cues.npz"))
+    rng = np.random.default_rng(0)
+    released.cues[:] = rng.integers(0, 21, released.cues.shape)
+    sizes = {"2007_000002": (375, 500), "2007_000001": (41, 20)}
+    write_cue_labels(released, sizes, tmp_path / "labels")
+    assert sorted(p.name for p in (tmp_path / "labels").iterdir()) == [
+        "2007_000001.png",
+        "2007_000002.png",
+    ]
+    for index, name in enumerate(released.ids):
+        picture = Image.open(tmp_path / "labels" / f"{name}.png")
+        found = np.array(picture)
+        assert picture.mode == "P" and found.shape == sizes[name]
+        height, width = found.shape
+        for row in range(0, height, 7):
+            for column in range(0, width, 3):
+                # The cell that the pixel's centre lies in.
+                cell = int((row + 0.5) * 41 / height), int((column + 0.5) * 41 / width)
+                assert found[row, column] == released.cues[index][cell]
+
+
+def test_an_image_without_cues_is_told(tmp_path: Path) -> None:
+    released = read_cues(write(tmp_path / "cues.npz"))
+    with pytest.raises(BenchmarkError, match="the cues have no image '2011_000009'"):
+        write_cue_labels(released, {"2011_000009": (10, 10)}, tmp_path / "labels")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"cues": np.zeros((2, 41, 41))}, "cues are float64"),
+        ({"cues": np.zeros((2, 41), np.uint8)}, r"uint8 \(2, 41\)"),
+        ({"cues": np.zeros((3, 41, 41), np.uint8)}, r"for \(2,\) ids"),
+        ({"ids": np.array(["a", "a"])}, "a has cues twice"),
+        ({"ids": np.array([{"a": 1}, {}], dtype=object)}, "not a file of cues"),
+    ],
+)
+def test_other_contents_are_told(tmp_path: Path, changes: Any, message: str) -> None:
+    with pytest.raises(BenchmarkError, match=message):
+        read_cues(write(tmp_path / "cues.npz", **changes))
+
+
+def test_missing_damaged_and_foreign_files_are_told(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"absent\.npz is not a file of cues"):
+        read_cues(tmp_path / "absent.npz")
+    whole = write(tmp_path / "cues.npz").read_bytes()
+    for name, content in (("cut", whole[: len(whole) // 2]), ("text", b"cues"), ("empty", b"")):
+        (tmp_path / f"{name}.npz").write_bytes(content)
+        with pytest.raises(BenchmarkError, match=rf"{name}\.npz is not a file of cues: \w"):
+            read_cues(tmp_path / f"{name}.npz")
+    np.savez(tmp_path / "other.npz", maps=np.zeros(3))
+    with pytest.raises(BenchmarkError, match="is not a file of cues"):
+        read_cues(tmp_path / "other.npz")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    with pytest.raises(BenchmarkError, match="is not a file of cues"):
+        read_cues(tmp_path / "array.npy")
