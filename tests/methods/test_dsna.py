@@ -219,7 +219,7 @@ class TestAttention:
 
     def test_one_forward_pass_of_the_whole_image(self) -> None:
         recipe = DSNA().inference()
-        assert (recipe.scales, recipe.flip, recipe.normalise) == ((1.0,), False, False)
+        assert (recipe.scales, recipe.flip, recipe.normalise) == ((1.0,), False, "none")
 
     def test_224_pixels_give_14_cells(self) -> None:
         backbone = build_backbone("vgg16", width=0.125, **DSNA.backbone_options)
