@@ -284,11 +284,12 @@ class TestMaps:
 
     def test_background_of_several_scales_is_resized_to_the_largest(self) -> None:
         method = Stub()
-        method.recipe = InferenceRecipe(scales=(0.5, 1.0), flip=False)
+        method.recipe = InferenceRecipe(scales=(0.5, 1.0))
         _, background = attention_maps(method, nn.Linear(1, 1), salient(1), 16)
         assert background is not None
-        # The small view's columns (0.08, 0) at four cells: 1, 3/4, 1/4 and 0 times 0.08
-        expected = [(0.16 + 0.08) / 2, 0.06 / 2, 0.02 / 2, 0.0]
+        # The small view's columns (0.08, 0) at four cells: 1, 3/4, 1/4 and 0 times 0.08; then
+        # both views' sum (0.24, 0.06, 0.02, 0), its mirror image, and the mean of the four
+        expected = [0.24 / 4, 0.08 / 4, 0.08 / 4, 0.24 / 4]
         np.testing.assert_allclose(background, [[expected] * 4], atol=1e-6)
 
     def test_no_background_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
