@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from benchmark.attention import (
 )
 from benchmark.backbones import build_backbone
 from benchmark.errors import BenchmarkError
-from benchmark.method import Head, InferenceRecipe, Method, TrainingRecipe
+from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 
@@ -210,3 +212,259 @@ def test_maps_that_are_not_numbers_are_told_after_normalising_too() -> None:
         maps = fuse([torch.tensor([[[[0.0, bad]]]])], InferenceRecipe(normalise="min_max"))
         with pytest.raises(BenchmarkError, match=r"leaves \[0, 1\]"):
             check_maps(build_method("cam", {}), maps)
+
+
+def test_the_poly_schedule_by_hand() -> None:
+    recipe = TrainingRecipe(learning_rate=0.1, iterations=10, schedule="poly", drops=(0.1,))
+    rates = [learning_rate(recipe, step) for step in (0, 5, 9)]
+    assert rates == pytest.approx([0.1, 0.1 * 0.535887, 0.1 * 0.125893], rel=1e-5)
+    warm = replace(recipe, warm_up=1)
+    assert learning_rate(warm, 0) == pytest.approx(0.05)
+    assert learning_rate(warm, 5) == pytest.approx(0.0535887, rel=1e-5)
+
+
+class TestFusion:
+    def resized(self, plane: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Bilinear with half-pixel centres and repeated edges, one cell at a time."""
+        found = np.zeros((height, width))
+        for row in range(height):
+            for column in range(width):
+                y = min(max((row + 0.5) * plane.shape[0] / height - 0.5, 0), plane.shape[0] - 1)
+                x = min(max((column + 0.5) * plane.shape[1] / width - 0.5, 0), plane.shape[1] - 1)
+                top, left = int(y), int(x)
+                below, right = min(top + 1, plane.shape[0] - 1), min(left + 1, plane.shape[1] - 1)
+                upper = plane[top, left] * (1 - x + left) + plane[top, right] * (x - left)
+                lower = plane[below, left] * (1 - x + left) + plane[below, right] * (x - left)
+                found[row, column] = upper * (1 - y + top) + lower * (y - top)
+        return found
+
+    @pytest.mark.parametrize("fusion", ["maximum", "sum"])
+    @pytest.mark.parametrize("normalise", ["none", "max"])
+    def test_maps_of_several_scales(self, fusion: Any, normalise: Any) -> None:
+        rng = np.random.default_rng(0)
+        views = [rng.random((2, 3, *size)) for size in ((6, 8), (6, 8), (3, 4), (5, 2))]
+        views = [view * (np.arange(3) != 1)[None, :, None, None] for view in views]  # one absent
+        expected = np.zeros((2, 3, 6, 8))
+        for image in range(2):
+            for index in range(3):
+                planes = [self.resized(view[image, index], 6, 8) for view in views]
+                fused = np.max(planes, axis=0) if fusion == "maximum" else np.sum(planes, axis=0)
+                if normalise == "max" and fused.max() > 0:
+                    fused = fused / fused.max()
+                expected[image, index] = fused
+        found = fuse(
+            [torch.from_numpy(view) for view in views],
+            InferenceRecipe(fusion=fusion, normalise=normalise),
+        )
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-12)
+        assert not found[:, 1].any()
+        assert bool(torch.isfinite(found).all())
+
+
+class Stub(Method):
+    """Attention and background that tell which view was seen."""
+
+    paper = Paper("Title", "Venue", "Reference")
+    recipe = InferenceRecipe()
+
+    def network(self, backbone: Any, num_classes: int, head: Head) -> nn.Module:
+        return nn.Linear(1, 1)
+
+    def losses(self, network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+        return {"only": (network.weight * batch.images.mean()).sum()}
+
+    def class_scores(
+        self, network: Any, images: torch.Tensor, saliency: torch.Tensor | None
+    ) -> torch.Tensor:
+        raise AssertionError
+
+    def attention(self, network: Any, batch: Batch) -> torch.Tensor:
+        """Saliency in quarter cells, for every class, absent ones too."""
+        assert batch.saliency is not None
+        cells = nn.functional.avg_pool2d(batch.saliency[:, None], 4)
+        return cells.expand(-1, batch.labels.shape[1], -1, -1)
+
+    def background(self, network: Any, batch: Batch) -> torch.Tensor | None:
+        """The size of the view over 100, in its left column; 0 elsewhere."""
+        assert batch.saliency is not None
+        size = batch.images.shape[2]
+        found = torch.zeros(len(batch.images), size // 4, size // 4)
+        found[:, :, 0] = size / 100
+        return found
+
+    def inference(self) -> InferenceRecipe:
+        return self.recipe
+
+
+def salient(number: int = 2) -> LabelledImages:
+    """Images of which the left half is salient."""
+    plane = np.zeros((16, 16), np.uint8)
+    plane[:, :8] = 255
+    picture = np.repeat(plane[..., None], 3, axis=2)
+    labels = np.zeros((number, 3), bool)
+    labels[:, 1] = True
+    return LabelledImages([picture] * number, labels, [plane] * number)
+
+
+class TestMaps:
+    def test_saliency_is_mirrored_with_the_image_and_absent_classes_are_0(self) -> None:
+        method = Stub()
+        maps, _ = attention_maps(method, nn.Linear(1, 1), salient(), 16)
+        assert maps[:, 1].tolist() == [[[1.0, 1.0, 0.0, 0.0]] * 4] * 2
+        assert not maps[:, [0, 2]].any()
+
+    def test_background_is_the_mean_over_all_views(self) -> None:
+        """Both mirror images of one scale: its value over 2 in the first and the last column."""
+        _, background = attention_maps(Stub(), nn.Linear(1, 1), salient(1), 16)
+        assert background is not None
+        np.testing.assert_allclose(background, [[[0.08, 0, 0, 0.08]] * 4], atol=1e-6)
+
+    def test_background_of_several_scales_is_resized_to_the_largest(self) -> None:
+        method = Stub()
+        method.recipe = InferenceRecipe(scales=(0.5, 1.0))
+        _, background = attention_maps(method, nn.Linear(1, 1), salient(1), 16)
+        assert background is not None
+        # The small view's columns (0.08, 0) at four cells: 1, 3/4, 1/4 and 0 times 0.08; then
+        # both views' sum (0.24, 0.06, 0.02, 0), its mirror image, and the mean of the four
+        expected = [0.24 / 4, 0.08 / 4, 0.08 / 4, 0.24 / 4]
+        np.testing.assert_allclose(background, [[expected] * 4], atol=1e-6)
+
+    def test_no_background_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Stub, "background", Method.background)
+        assert attention_maps(Stub(), nn.Linear(1, 1), salient(1), 16)[1] is None
+
+    def test_a_sum_above_1_is_refused_unless_it_is_normalised(self) -> None:
+        method = Stub()
+        method.recipe = InferenceRecipe(scales=(1.0, 0.5), fusion="sum")
+        with pytest.raises(BenchmarkError, match=r"attention of Stub leaves \[0, 1\]: 0 to 4"):
+            attention_maps(method, nn.Linear(1, 1), salient(), 16)
+        method.recipe = InferenceRecipe(scales=(1.0, 0.5), fusion="sum", normalise="max")
+        maps, _ = attention_maps(method, nn.Linear(1, 1), salient(), 16)
+        assert maps.max() == 1
+
+    @pytest.mark.parametrize("value", [float("nan"), -0.1, 1.1])
+    def test_maps_out_of_range_are_refused(
+        self, monkeypatch: pytest.MonkeyPatch, value: float
+    ) -> None:
+        monkeypatch.setattr(
+            Stub, "attention", lambda self, network, batch: torch.full((2, 3, 4, 4), value)
+        )
+        with pytest.raises(BenchmarkError, match=r"attention of Stub leaves"):
+            attention_maps(Stub(), nn.Linear(1, 1), salient(), 16)
+
+
+class TestNamedRuns:
+    def loop(self, scratch: Path, data: LabelledImages | None = None) -> Trainer:
+        recipe = TrainingRecipe(
+            iterations=3,
+            batch_size=2,
+            learning_rate=0.1,
+            view="warp",
+            crop=16,
+            test_size=16,
+            colour=0.0,
+        )
+        return Trainer(
+            data or salient(3),
+            recipe,
+            seed=0,
+            scratch=scratch,
+            progress=SilentProgress(),
+            label="test",
+        )
+
+    def seen(self, loop: Trainer, **options: Any) -> list[Batch]:
+        batches: list[Batch] = []
+
+        def losses(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+            batches.append(batch)
+            return {"only": network.weight.sum()}
+
+        loop.run(nn.Linear(1, 1), losses, **options)
+        return batches
+
+    def test_a_finished_run_is_loaded_and_not_trained_again(self, tmp_path: Path) -> None:
+        torch.manual_seed(0)
+        network = nn.Linear(1, 1)
+        start = network.weight.item()
+        method = Stub()
+        self.loop(tmp_path).run(network, method.losses, name="first")
+        assert network.weight.item() != start
+        other = nn.Linear(1, 1)
+
+        def untouched(network: Any, batch: Batch) -> dict[str, torch.Tensor]:
+            raise AssertionError
+
+        self.loop(tmp_path).run(other, untouched, name="first")
+        assert same(network.state_dict(), other.state_dict())
+
+    def test_runs_of_other_names_have_checkpoints_of_their_own(self, tmp_path: Path) -> None:
+        loop = self.loop(tmp_path)
+        counts = [len(self.seen(loop, name=name)) for name in ("one", "two", "one")]
+        assert counts == [3, 3, 0]
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["one.pt", "two.pt"]
+
+    def test_random_state_after_a_loaded_run_is_that_after_the_run(self, tmp_path: Path) -> None:
+        drawn = []
+        for seed in (0, 7):
+            torch.manual_seed(seed)
+            self.seen(self.loop(tmp_path), name="one")
+            drawn.append(torch.rand(1).item())
+        assert drawn[0] == drawn[1]
+
+    def test_batches_hold_saliency_cut_like_the_image_and_count_their_steps(
+        self, tmp_path: Path
+    ) -> None:
+        batches = self.seen(self.loop(tmp_path))
+        assert [batch.step for batch in batches] == [0, 1, 2]
+        mirrored = set()
+        for batch in batches:
+            assert batch.seeds is None
+            assert batch.saliency is not None
+            assert batch.saliency.shape == (2, 16, 16)
+            assert torch.equal(batch.saliency == 1, batch.images[:, 0] > 0)
+            mirrored |= set(batch.saliency[:, 0, 0].tolist())
+        assert mirrored == {0.0, 1.0}
+
+    def test_other_images_take_the_place_of_the_training_images(self, tmp_path: Path) -> None:
+        white = [np.full((16, 16, 3), 255, np.uint8)] * 3
+        for batch in self.seen(self.loop(tmp_path), images=white):
+            # (1 - mean) / standard deviation of ImageNet's red, green and blue
+            expected = torch.tensor([0.515 / 0.229, 0.544 / 0.224, 0.594 / 0.225])
+            torch.testing.assert_close(
+                batch.images, expected.view(1, 3, 1, 1).expand(2, 3, 16, 16), atol=1e-5, rtol=1e-5
+            )
+            assert batch.labels.tolist() == [[0, 1, 0]] * 2
+
+    def test_seeds_are_cut_like_the_images(self, tmp_path: Path) -> None:
+        plane = np.full((16, 16), -1, np.int16)
+        plane[:, :8] = 2
+        for batch in self.seen(self.loop(tmp_path), seeds=[plane] * 3):
+            assert batch.seeds is not None
+            assert batch.seeds.dtype == torch.int64
+            assert torch.equal(batch.seeds == 2, batch.images[:, 0] > 0)
+            assert set(batch.seeds.unique().tolist()) == {-1, 2}
+
+    def test_whole_images_come_in_order_at_the_test_size(self, tmp_path: Path) -> None:
+        found = list(self.loop(tmp_path, salient(5)).whole_images(batch=2))
+        assert [list(places) for places, _ in found] == [[0, 1], [2, 3], [4]]
+        for places, batch in found:
+            assert batch.images.shape == (len(places), 3, 16, 16)
+            assert batch.labels.shape == (len(places), 3)
+            assert batch.saliency is not None
+            assert batch.saliency[:, :, :8].min() == 1
+
+
+def test_gradients_beyond_clip_are_shortened(tmp_path: Path) -> None:
+    """A step of plain SGD is the rate times the gradient, whose norm is 3 here, or the bound."""
+    for clip, expected in ((None, 3.0), (1.0, 1.0)):
+        recipe = replace(
+            RECIPE, iterations=1, momentum=0.0, weight_decay=0.0, learning_rate=1.0, clip=clip
+        )
+        network = nn.Linear(1, 1)
+        before = network.weight.item()
+        (tmp_path / str(clip)).mkdir()
+        trainer(tmp_path / str(clip), recipe).run(
+            network, lambda network, batch: {"only": 3 * network.weight.sum()}
+        )
+        assert before - network.weight.item() == pytest.approx(expected, rel=1e-4)

@@ -467,7 +467,7 @@ def test_every_check_has_a_mistake_that_it_catches() -> None:
 def test_maps_above_1_are_fine_where_inference_normalises() -> None:
     class Normalised(AboveOne):
         def inference(self) -> InferenceRecipe:
-            return InferenceRecipe(normalise=True)
+            return InferenceRecipe(normalise="max")
 
     assert failures(check_method(Normalised)) == {}
 

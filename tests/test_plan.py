@@ -256,3 +256,70 @@ def test_mistakes_in_a_rows_retraining_are_told() -> None:
     assert Row.model_validate({**ours, "retrain": "plain"}).retrain == "plain"
     with pytest.raises(ValidationError, match="'adapt' or 'plain'"):
         Row.model_validate({**ours, "retrain": "often"})
+
+
+class TestSeenSaliency:
+    """A method whose network looks at saliency maps, on a profile that makes them itself."""
+
+    @pytest.fixture
+    def acol_sees(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plain = load_method_class
+
+        def load(name: str) -> type:
+            method = plain(name)
+            if name != "acol":
+                return method
+            # of the same module, in whose code method_code looks
+            return type("Sees", (method,), {"needs_saliency": True, "__module__": "methods.acol"})
+
+        monkeypatch.setattr("benchmark.registry.load_method_class", load)
+
+    def stages(self, recipe: str | None = None) -> Plan:
+        table = load_table("seenet_table1")
+        if recipe is not None:
+            change = {"recipe": recipe, "constants": {}}
+            rows = tuple(row.model_copy(update=change) for row in table.rows)
+            table = table.model_copy(update={"rows": rows})
+        return make_plan(table, load_profile("scenes"), UserFiles(), (0,))
+
+    @pytest.mark.usefixtures("acol_sees")
+    def test_its_stages_and_no_others_get_the_maps_of_their_splits(self) -> None:
+        seen = 0
+        for stage in self.stages().stages:
+            if stage.name not in ("attention", "maps"):
+                continue
+            trained = stage if stage.name == "attention" else stage.inputs["attention"]
+            found = {
+                role: upstream.config["split"]
+                for role, upstream in stage.inputs.items()
+                if upstream.name == "saliency"
+            }
+            if trained.config["method"] != "acol":
+                assert found == {}
+            elif stage.name == "attention":
+                assert found == {"saliency_train": "train_aug", "saliency_val": "val"}
+            else:
+                assert found == {"saliency": stage.config["split"]}
+            seen += bool(found)
+        assert seen == 3  # attention, maps of train, maps of val
+
+    @pytest.mark.usefixtures("acol_sees")
+    def test_the_card_says_i_s_where_the_method_or_the_recipe_looks(self) -> None:
+        cards = {cell.row.id: cell.card for cell in self.stages("background_threshold").cells}
+        assert {row: card.supervision for row, card in cards.items()} == {
+            "acol": "I+S",
+            "seenet_no_flip": "I",
+            "seenet": "I",
+        }
+        assert cards["seenet"].saliency == "none"
+        assert cards["acol"].saliency == "own network, generated objects of other classes"
+        cards = {cell.row.id: cell.card for cell in self.stages().cells}
+        assert {card.supervision for card in cards.values()} == {"I+S"}
+
+    @pytest.mark.usefixtures("acol_sees")
+    def test_a_profile_without_saliency_refuses_it(self, files: UserFiles) -> None:
+        light = load_profile("light")
+        assert light.saliency.kind == "none"
+        weights = {"mobilenet_v2": files.weights["vgg16"]}
+        with pytest.raises(BenchmarkError, match="profile light has no saliency maps"):
+            planned(light, UserFiles(data=files.data, weights=weights))
