@@ -195,6 +195,17 @@ def test_every_step_has_a_backbone_and_a_head_of_its_own(steps: int) -> None:
         assert len(frozen) == 4
 
 
+def test_every_classifier_starts_where_the_profile_says() -> None:
+    network = build_method("ae", {}).network(
+        build_backbone("vgg16", width=0.125), CLASSES, Head(0.05, classifier_bias=-2.5)
+    )
+    assert [set(one.head[-1].bias.tolist()) for one in network.classifiers()] == [{-2.5}] * 3
+
+
+def test_training_leaves_the_erased_colour_as_it_is() -> None:
+    assert build_method("ae", {}).training().colour == 0
+
+
 def test_more_steps_do_not_change_how_the_first_ones_start() -> None:
     few, many = build(steps=2)[1].state_dict(), build(steps=4)[1].state_dict()
     assert all(torch.equal(value, many[key]) for key, value in few.items())

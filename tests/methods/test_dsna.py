@@ -87,6 +87,15 @@ def spread(plane: np.ndarray) -> np.ndarray:
     return (plane - plane.min()) / (plane.max() - plane.min())
 
 
+class Skewed(nn.Module):
+    """Scores that depend on the place alone."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        size, _, height, width = features.shape
+        ramp = torch.arange(height * width, dtype=features.dtype).reshape(height, width)
+        return ramp.expand(size, CLASSES, height, width)
+
+
 def plane(*rows: list[float]) -> Tensor:
     return torch.tensor([[rows]], dtype=torch.float64)
 
@@ -171,6 +180,19 @@ class TestEquations:
 
         features = batch(1, 2, 3).images.requires_grad_()
         assert torch.autograd.gradcheck(scores, (features, *detector.parameters()))
+
+    @pytest.mark.parametrize("still", ["expansive", "discriminative"])
+    def test_each_detector_alone_teaches_the_backbone(self, still: str) -> None:
+        """Nothing is detached: with one detector's weights at 0, the other's path is left."""
+        method, network = build(dropout=0.0)
+        convolution = (
+            network.expansive.convolution if still == "expansive" else network.discriminative[0]
+        )
+        nn.init.zeros_(convolution.weight)
+        if still == "discriminative":  # a constant S would leave the score as it is: skew it
+            network.discriminative = Skewed()
+        method.losses(network, batch())["classification"].backward()
+        assert float(network.backbone.gain.grad.abs()) > 1e-6
 
     def test_loss_reaches_the_backbone_and_both_detectors(self) -> None:
         method, network = build()
@@ -272,6 +294,16 @@ class TestDropOut:
         z = np.array([[dropped, 0], [0, 0]])
         for i, j, value in ((0, 1, 1), (1, 0, 2), (1, 1, 3)):
             z[i, j] = math.log(1 + math.exp(value)) + 0.1
+        np.testing.assert_allclose(shares, z / z.sum(), rtol=1e-12)
+
+    def test_the_first_drop_out_acts_on_the_features(self) -> None:
+        """The features of cell (0, 0) dropped, its value is the convolution's bias."""
+        detector = ExpansiveDetector(1, 1, 0.0, False).double()
+        nn.init.constant_(detector.convolution.weight, 1.0)
+        nn.init.constant_(detector.convolution.bias, 0.5)
+        detector.before = Masked()
+        shares = detector(plane([9, 1], [2, 3])).detach()[0, 0].numpy()
+        z = np.log1p(np.exp([[0.5, 1.5], [2.5, 3.5]])) + 0.1
         np.testing.assert_allclose(shares, z / z.sum(), rtol=1e-12)
 
     def test_default_rate_and_the_option_reach_both_and_only_the_expansive_detector(self) -> None:
