@@ -20,6 +20,7 @@ from benchmark.executor import with_inputs
 from benchmark.method import Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
 from benchmark.proxy import find_recipe
+from benchmark.refinement import Refinement, build_refinement
 from benchmark.registry import build_method, near_name, parse_options
 from benchmark.report.card import ProtocolCard
 from benchmark.saliency.recipe import SaliencyRecipe
@@ -167,6 +168,7 @@ class _Builder:
         readers: dict[str, tuple[str, Callable[[int], Stage]]] = {
             "attention.val_map": ("val_map", lambda seed: self.attention(row, seed)),
             "maps.val_miou": ("miou", lambda seed: self.map_score(row, seed)),
+            "refined.val_miou": ("miou", lambda seed: self.refined_score(row, seed)),
         }
         for split in ("train", "val"):
             for metric in ("miou", "precision", "recall"):
@@ -242,7 +244,12 @@ class _Builder:
             },
             locations={"weights": str(path)},
             label=f"initial weights {name}",
-            code=("benchmark.stages.data", "benchmark.backbones"),
+            code=(
+                "benchmark.stages.data",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.mxnet_params",
+            ),
         )
 
     # Attention, saliency, labels
@@ -340,6 +347,7 @@ class _Builder:
                 *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
+                "benchmark.backbones_resnet38",
                 "benchmark.data.augment",
                 *method_code(type(method)),
             ),
@@ -384,10 +392,78 @@ class _Builder:
             code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
         )
 
+    def refined_score(self, row: Row, seed: int) -> Stage:
+        config, inputs, locations = self.data()
+        return Stage(
+            name="map_score",
+            config={**config, "background": True},
+            inputs={**inputs, "maps": self.refined_maps(row, "val", seed)},
+            locations=locations,
+            label=f"refined map score {row.id} val seed {seed}",
+            code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
+        )
+
+    def refinement(self, row: Row, seed: int) -> Stage:
+        refiner = _refinement(row)
+        recipe = {**_plain(refiner.training()), **self.profile.refinement}
+        config, inputs, locations = self.data()
+        return Stage(
+            name="refinement",
+            config={
+                **config,
+                "refinement": row.refine,
+                "options": _plain(refiner.options),
+                "recipe": _plain(parse_options("recipe", TrainingRecipe, recipe)),
+                "seed": seed,
+            },
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                "maps": self.maps(row, "train", seed),
+            },
+            locations=locations,
+            label=f"refinement {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.refinement",
+                *READING,
+                "benchmark.refinement",
+                "benchmark.attention",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.crf",
+                "benchmark.data.augment",
+                "benchmark.proxy.arrays",
+                *method_code(type(refiner)),
+            ),
+        )
+
+    def refined_maps(self, row: Row, split: str, seed: int) -> Stage:
+        config, inputs, locations = self.data()
+        return Stage(
+            name="refined_maps",
+            config={**config, "split": self._split(split)},
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                "refinement": self.refinement(row, seed),
+                "maps": self.maps(row, split, seed),
+            },
+            locations=locations,
+            label=f"refined maps {row.id} {split} seed {seed}",
+            code=(
+                "benchmark.stages.refinement",
+                *READING,
+                "benchmark.refinement",
+                "benchmark.proxy.arrays",
+                *method_code(type(_refinement(row))),
+            ),
+        )
+
     def labels(self, row: Row, split: str, seed: int) -> Stage:
         recipe, constants = self._label_recipe(row)
         config, inputs, locations = self.data()
-        inputs = {**inputs, "maps": self.maps(row, split, seed)}
+        maps = self.refined_maps if row.refine else self.maps
+        inputs = {**inputs, "maps": maps(row, split, seed)}
         if "saliency" in find_recipe(recipe).needs:
             inputs["saliency"] = self.saliency(split)
         return Stage(
@@ -626,7 +702,7 @@ class _Builder:
                 raise BenchmarkError(f"no saliency folder at {given.saliency}")
 
 
-def method_code(method: type[Method]) -> tuple[str, ...]:
+def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:
     """Return the modules a method consists of: its own, and what it imports of its own package."""
     module = sys.modules[method.__module__]
     package = module.__name__.split(".")[0]
@@ -651,6 +727,12 @@ def _training_options(method: Method) -> dict[str, Any]:
 
 def _method(row: Row) -> Method:
     return build_method(str(row.method), row.options)
+
+
+def _refinement(row: Row) -> Refinement:
+    if row.refine is None:
+        raise BenchmarkError(f"row {row.id} has no refined maps: give it a refine")
+    return build_refinement(row.refine, row.refine_options)
 
 
 def _open_user_data(settings: VocFolder, files: UserFiles) -> VocDataset:
