@@ -129,7 +129,9 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
             continue
         cells.append(builder.cell(row, column, seeds))
         diagnostics[row.id] = {
-            name: builder.diagnostic(name, row, seeds) for name in table.diagnostics
+            name: builder.diagnostic(name, row, seeds)
+            for name in table.diagnostics
+            if row.refine or not name.startswith("refined.")
         }
         sheets[row.id] = builder.sheet(row, seeds[0])
     if not cells:
@@ -730,8 +732,7 @@ def _method(row: Row) -> Method:
 
 
 def _refinement(row: Row) -> Refinement:
-    if row.refine is None:
-        raise BenchmarkError(f"row {row.id} has no refined maps: give it a refine")
+    assert row.refine is not None
     return build_refinement(row.refine, row.refine_options)
 
 

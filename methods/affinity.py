@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.crf import CrfOptions, dense_crf
+from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Fraction, Head, Paper, TrainingRecipe
 from benchmark.proxy import resize_maps
 from benchmark.refinement import Refinement
@@ -113,6 +114,8 @@ class AffinityNet(Refinement):
         self, image: NDArray[np.uint8], maps: NDArray[np.floating], classes: NDArray[np.int64]
     ) -> NDArray[np.int16]:
         """Both labels of each pixel after the CRF, as one number (see ``BASE``)."""
+        if max(classes, default=0) >= BASE:
+            raise BenchmarkError(f"affinities are made for fewer than {BASE} classes")
         height, width = image.shape[:2]
         scores = _over_maximum(resize_maps(maps, (height, width)))
         ids = np.concatenate([[0], classes])

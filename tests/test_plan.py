@@ -11,9 +11,10 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
+from benchmark.method import TrainingRecipe
 from benchmark.plan import Plan, UserFiles, make_plan, method_code
 from benchmark.profiles import Profile, VocFolder, load_profile, profile_ids
-from benchmark.registry import load_method_class
+from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
 from benchmark.store import Stage
 from benchmark.tables import Row, load_table
@@ -168,7 +169,10 @@ def test_the_code_of_a_method_is_its_module_and_what_it_takes_from_its_package()
 
 @pytest.mark.parametrize("profile", profile_ids())
 def test_every_profile_loads(profile: str) -> None:
-    assert load_profile(profile).id == profile
+    loaded = load_profile(profile)
+    assert loaded.id == profile
+    for recipe in (loaded.attention.recipe, loaded.refinement):
+        parse_options("recipe", TrainingRecipe, recipe)
 
 
 def test_mistakes_in_a_profile_of_the_users_own_name_the_key(tmp_path: Path) -> None:

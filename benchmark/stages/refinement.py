@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -85,22 +86,22 @@ def refined(
     """Return maps (P, h, w) and background (h, w), refined from (P, h, w) of an image (H, W, 3)."""
     import torch
 
-    from benchmark.attention import mixed_precision, to_tensor
+    from benchmark.attention import to_tensor
     from benchmark.proxy import resize_maps
 
     height, width = whole_cells(image.shape[:2], network.backbone.output_stride)
     resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     batch = to_tensor([np.asarray(resized, np.uint8)])
     full = torch.from_numpy(resize_maps(maps, (height, width))).to(batch.device)
-    with torch.no_grad(), mixed_precision():
+    with torch.no_grad():  # in full precision: small differences of features are what matters
         found, background = refiner.refine(network, batch, full)
-    return found.float().cpu().numpy(), background.float().cpu().numpy()
+    return found.cpu().numpy(), background.cpu().numpy()
 
 
 def whole_cells(shape: Sequence[int], stride: int) -> tuple[int, int]:
-    """Return the size, in whole cells, nearest to an image's (at ``LONGEST_SIDE`` if longer)."""
+    """Return the size of the cells that an image covers, at ``LONGEST_SIDE`` if it is longer."""
     scale = min(1.0, LONGEST_SIDE / max(shape))
-    height, width = (max(1, round(side * scale / stride)) * stride for side in shape)
+    height, width = (math.ceil(side * scale / stride) * stride for side in shape)
     return height, width
 
 

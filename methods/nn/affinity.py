@@ -40,12 +40,9 @@ def _ends(grid: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
 def pair_indices(height: int, width: int, radius: int) -> tuple[Tensor, Tensor]:
     """Return the cells (P,), row by row, at the two ends of every pair in a grid."""
     cells = torch.arange(height * width).view(height, width)
-    first, second = zip(*_ends(cells, radius), strict=True) if cells.numel() > 1 else ((), ())
-    empty = cells.new_empty(0)
-    return (
-        torch.cat([empty, *(end.flatten() for end in first)]),
-        torch.cat([empty, *(end.flatten() for end in second)]),
-    )
+    ends = [(cells[:0], cells[:0]), *_ends(cells, radius)]
+    first, second = (torch.cat([end[place].flatten() for end in ends]) for place in (0, 1))
+    return first, second
 
 
 def affinities(features: Tensor, radius: int) -> Tensor:
@@ -54,7 +51,7 @@ def affinities(features: Tensor, radius: int) -> Tensor:
     Sec. 3.2, eq. 3; pairs in the order of ``pair_indices``. In single precision at least.
     """
     features = features.float() if features.dtype != torch.float64 else features
-    found = [features.new_empty(len(features), 0)]
+    found = [features[:, 0, :0, 0]]  # a grid of one cell has no pair
     for first, second in _ends(features, radius):
         found.append(torch.exp(-(first - second).abs().mean(dim=1)).flatten(1))
     return torch.cat(found, dim=1)
@@ -125,7 +122,10 @@ def random_walk(
     weights = torch.cat([weight.new_ones(count), weight, weight])
     totals = weights.new_zeros(count).index_add(0, rows, weights)
     step = torch.sparse_coo_tensor(
-        torch.stack([rows, columns]), weights / totals[rows], (count, count)
+        torch.stack([rows, columns]),
+        weights / totals[rows],
+        (count, count),
+        check_invariants=True,
     ).coalesce()
     spread = scores.flatten(1).T.double()
     for _ in range(2**doublings):
