@@ -56,8 +56,8 @@ class AffinityNet(Refinement):
         """The paper's and the release's constants.
 
         The background score is (1 - highest map) to a power: ``object_alpha`` where classes are
-        to be trusted, ``background_alpha`` where the background is (4 and 32 in the release's
-        "CVPR submission", with its CRF's constants), ``walk_alpha`` for the random walk.
+        to be trusted, ``background_alpha`` where the background is (32 in the release, 24 in the
+        CVPR submission), ``walk_alpha`` for the random walk.
         ``radius`` in cells; ``beta`` the affinities' power; 2^``doublings`` steps of the walk;
         ``momentum``: none in effect, as in the classifier's training.
         """

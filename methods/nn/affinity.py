@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from scipy.sparse import coo_matrix, diags, identity
 from torch import Tensor
 from torch.nn import functional
 
@@ -48,7 +49,8 @@ def pair_indices(height: int, width: int, radius: int) -> tuple[Tensor, Tensor]:
 def affinities(features: Tensor, radius: int) -> Tensor:
     """Return exp(-mean |f_i - f_j|) of the pairs (B, P) for features (B, D, h, w).
 
-    Sec. 3.2, eq. 3; pairs in the order of ``pair_indices``. In single precision at least.
+    Sec. 3.2 with the released code's mean over D, where the paper writes the sum: a matter of the
+    features' scale. Pairs in the order of ``pair_indices``; in single precision at least.
     """
     features = features.float() if features.dtype != torch.float64 else features
     found = [features[:, 0, :0, 0]]  # a grid of one cell has no pair
@@ -83,7 +85,7 @@ def _voted(labels: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
 def affinity_loss(affinity: Tensor, first: Tensor, second: Tensor) -> Tensor:
     """Return ¼ background + ¼ object + ½ different, each the mean over its pairs of the batch.
 
-    Eq. 4 to 7. Affinities (B, P) and the labels (B, P) at both ends; a pair with an ignored end
+    Sec. 3.2. Affinities (B, P) and the labels (B, P) at both ends; a pair with an ignored end
     counts nowhere, and a kind of which there is no pair counts 0.
     """
     known = (first != IGNORED) & (second != IGNORED)
@@ -107,27 +109,20 @@ def random_walk(
 ) -> Tensor:
     """Spread scores (K, h, w) for 2^doublings steps over one image's affinities (P,).
 
-    Eq. 8 to 10: the transition matrix is the affinity to the power of ``beta``, symmetric, 1 on
+    Sec. 3.3: the transition matrix is the affinity to the power of ``beta``, symmetric, 1 on
     its diagonal, over its columns' sums, so that each step replaces a cell's score by the
     weighted mean of its neighbours'. The released code squares the dense matrix; here the sparse
-    one is applied 2^doublings times, which is the same and needs no (h · w)² numbers.
+    one is applied 2^doublings times, which is the same and needs no (h · w)² numbers. On the CPU,
+    in double precision, without gradients.
     """
     height, width = scores.shape[1:]
     count = height * width
-    first, second = (end.to(scores.device) for end in pair_indices(height, width, radius))
-    diagonal = torch.arange(count, device=scores.device)
-    rows = torch.cat([diagonal, first, second])
-    columns = torch.cat([diagonal, second, first])
-    weight = affinity.double() ** beta
-    weights = torch.cat([weight.new_ones(count), weight, weight])
-    totals = weights.new_zeros(count).index_add(0, rows, weights)
-    step = torch.sparse_coo_tensor(
-        torch.stack([rows, columns]),
-        weights / totals[rows],
-        (count, count),
-        check_invariants=True,
-    ).coalesce()
-    spread = scores.flatten(1).T.double()
+    first, second = (end.numpy() for end in pair_indices(height, width, radius))
+    weight = affinity.detach().double().cpu().numpy() ** beta
+    half = coo_matrix((weight, (first, second)), (count, count))
+    matrix = (half + half.T + identity(count)).tocsr()
+    step = diags(1 / matrix.sum(axis=1).A1) @ matrix
+    spread = scores.detach().flatten(1).T.double().cpu().numpy()
     for _ in range(2**doublings):
-        spread = torch.sparse.mm(step, spread)
-    return spread.T.reshape(scores.shape).to(scores.dtype)
+        spread = step @ spread
+    return torch.from_numpy(spread.T.copy()).view(scores.shape).to(scores)
