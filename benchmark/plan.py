@@ -414,7 +414,7 @@ class _Builder:
             config={
                 **config,
                 "refinement": row.refine,
-                "options": _plain(refiner.options),
+                "options": _training_options(refiner),
                 "recipe": _plain(parse_options("recipe", TrainingRecipe, recipe)),
                 "seed": seed,
             },
@@ -440,10 +440,15 @@ class _Builder:
         )
 
     def refined_maps(self, row: Row, split: str, seed: int) -> Stage:
+        refiner = _refinement(row)
         config, inputs, locations = self.data()
         return Stage(
             name="refined_maps",
-            config={**config, "split": self._split(split)},
+            config={
+                **config,
+                "split": self._split(split),
+                "options": _plain(refiner.options),
+            },
             inputs={
                 **inputs,
                 "attention": self.attention(row, seed),
@@ -457,7 +462,7 @@ class _Builder:
                 *READING,
                 "benchmark.refinement",
                 "benchmark.proxy.arrays",
-                *method_code(type(_refinement(row))),
+                *method_code(type(refiner)),
             ),
         )
 
@@ -721,7 +726,7 @@ def _segments(column: Column) -> bool:
     return column.evaluation is not None and column.evaluation.stage == "segmentation"
 
 
-def _training_options(method: Method) -> dict[str, Any]:
+def _training_options(method: Method | Refinement) -> dict[str, Any]:
     """Return the options that the training depends on; the others take their defaults there."""
     options = _plain(method.options)
     return {key: value for key, value in options.items() if key not in method.reading_options}

@@ -30,6 +30,8 @@ class Refinement(ABC):
     """
 
     paper: ClassVar[Paper]
+    reading_options: ClassVar[tuple[str, ...]] = ()
+    """Options that matter only when maps are refined: rows that differ in these train once."""
 
     @dataclass(frozen=True)
     class Options:

@@ -13,7 +13,7 @@ TensorFlow code is not public. What differs here:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ class AffinityNet(Refinement):
         "CVPR 2018",
         "arXiv:1803.10464",
     )
+    reading_options: ClassVar[tuple[str, ...]] = ("walk_alpha", "beta", "doublings")
 
     @dataclass(frozen=True)
     class Options:

@@ -108,9 +108,20 @@ def test_the_profiles_schedule_replaces_the_papers(plan: Plan) -> None:
     assert isinstance(recipe, dict)
     assert (recipe["iterations"], recipe["crop"], recipe["schedule"]) == (2, 64, "poly")
     assert stage.config["refinement"] == "affinity"
-    assert stage.config["options"]["doublings"] == 3  # type: ignore[index,call-overload]
     assert "methods.nn.affinity" in stage.code
     assert "methods.affinity" in stage.code
+
+
+def test_rows_that_differ_in_the_walk_alone_train_once(profile: Profile, plan: Plan) -> None:
+    other = table(refine_options={"doublings": 4, "crf_iterations": 2})
+    one = other.model_copy(update={"rows": other.rows[-1:], "claims": ()})
+    found = make_plan(one, profile, UserFiles(), (0,))
+    assert stages(found, "refinement") == stages(plan, "refinement")
+    ours, theirs = (stages(p, "refined_maps")[0].config["options"] for p in (plan, found))
+    assert isinstance(ours, dict)
+    assert isinstance(theirs, dict)
+    assert (ours["doublings"], theirs["doublings"]) == (3, 4)
+    assert (ours["radius"], ours["beta"], ours["walk_alpha"]) == (5, 8.0, 16.0)
 
 
 def test_raw_and_refined_maps_are_both_scored(plan: Plan) -> None:

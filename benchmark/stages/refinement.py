@@ -62,7 +62,7 @@ def refined_maps(work: Workspace) -> Metrics:
 
     dataset = dataset_of(work)
     trained = work.input_records["refinement"].config
-    refiner = build_refinement(trained["refinement"], trained["options"])
+    refiner = build_refinement(trained["refinement"], work.config["options"])
     network = _network(refiner, work.input_records["attention"].config["backbone"])
     network.load_state_dict(load_state_dict(work.inputs["refinement"] / NETWORK))
     network.eval()
