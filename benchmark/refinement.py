@@ -1,7 +1,11 @@
 """What a refinement is: it learns from attention maps, and then makes them better.
 
-It is one class, found by its entry point in the group ``wsss_benchmark.refinements``. The maps may
-be any method's: a table's row names both.
+It is one class, found by its entry point in the group ``wsss_benchmark.refinements``::
+
+    [project.entry-points."wsss_benchmark.refinements"]
+    mine = "my_package.mine:Mine"
+
+The maps may be any method's: a table's row names both.
 """
 
 from __future__ import annotations

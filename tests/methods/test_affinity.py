@@ -328,6 +328,13 @@ def test_targets_normalise_each_map_and_pass_the_releases_crf() -> None:
         assert np.array_equal(divmod(codes, BASE)[index], expected)
 
 
+def test_constants_are_the_releases() -> None:
+    options = AffinityNet.Options()
+    assert (options.radius, options.beta, options.doublings) == (5, 8, 8)
+    assert (options.object_alpha, options.background_alpha, options.walk_alpha) == (4, 32, 16)
+    assert options.crf() == CrfOptions(10, 3, 3, 10, 80, 13)
+
+
 def test_targets_of_an_image_without_class_and_of_an_empty_map() -> None:
     image = np.zeros((4, 6, 3), np.uint8)
     none = AffinityNet().targets(image, np.zeros((0, 2, 3), np.float32), np.array([], int))

@@ -38,6 +38,8 @@ def test_maps_are_taken_as_they_are_and_of_equals_the_lower_id_wins() -> None:
 
 def test_crf_of_the_scores_with_the_releases_constants() -> None:
     image, maps, background = pictured()
+    defaults = argmax_background_crf.__kwdefaults__
+    assert CrfOptions(**defaults) == CrfOptions(10, 3, 3, 10, 80, 13)
     unary = np.stack([background, maps[1], maps[0]])  # in the order of the ids
     best = dense_crf(image, unary, CrfOptions(10, 3, 3, 10, 80, 13)).argmax(axis=0)
     expected = np.array([0, 3, 7])[best]
