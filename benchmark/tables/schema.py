@@ -116,9 +116,8 @@ class Row(_Model):
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
             raise ValueError(f"row {self.id}: a row with a method needs {lacking}")
-        given = (*plan.values(), self.segmentation, self.retrain, self.refine)
-        given = (*given, self.options, self.constants)
-        if not self.ours and any(given):
+        names = (*plan.values(), self.segmentation, self.retrain, self.refine)
+        if not self.ours and (any(names) or self.options or self.constants):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
         if self.refine_options and self.refine is None:
             raise ValueError(f"row {self.id}: refine_options need refine")
