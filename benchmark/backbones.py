@@ -1,13 +1,14 @@
 """The feature extractors, with torchvision's parameter names so that its weights load.
 
 Every backbone is a module with ``channels`` and ``output_stride`` and maps images (B, 3, H, W),
-RGB, normalised with IMAGENET_MEAN and IMAGENET_STD, to features (B, channels, h, w).
+RGB, normalised with IMAGENET_MEAN and IMAGENET_STD, to features (B, channels, h, w). Its
+``levels`` are three features of ``level_channels``, from shallow to deep, the last its own.
 ``frozen_blocks`` first blocks stay as they were loaded: no gradient, no new statistics.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -83,11 +84,18 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*(layers if pool5 else layers[:-1]))
         self.channels = channels
         self.output_stride = output_stride
+        after = [place for place, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
+        self._levels = (after[2] + 1, after[3] + 1, len(self.features))
+        self.level_channels = (round(256 * width), channels, channels)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to features (B, channels, h, w)."""
         return self.features(images.contiguous(memory_format=CHANNELS_LAST))
+
+    def levels(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of blocks 3 and 4, after their pools, and of block 5."""
+        return _stepwise(self.features, images, self._levels)
 
 
 class MobileNetV2(nn.Module):
@@ -117,6 +125,7 @@ class MobileNetV2(nn.Module):
         features = list(mobilenet_v2(weights=None).features)
         self.features = nn.Sequential(*(features if last_conv else features[:-1]))
         self.channels = 1280 if last_conv else 320
+        self.level_channels = (32, 96, self.channels)
         self.output_stride = output_stride
         self.frozen_blocks = frozen_blocks
         self.norm_eval = norm_eval
@@ -127,12 +136,26 @@ class MobileNetV2(nn.Module):
         """Map images (B, 3, H, W) to features (B, channels, h, w)."""
         return self.features(images.contiguous(memory_format=CHANNELS_LAST))
 
+    def levels(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of the last units of 32 and of 96 channels, and the last ones."""
+        return _stepwise(self.features, images, (7, 14, len(self.features)))
+
     def train(self, mode: bool = True) -> MobileNetV2:
         """Switch to training, except the batch norms that keep their statistics."""
         super().train(mode)
         fixed = self.features if self.norm_eval else self.features[: self.frozen_blocks]
         fix_norms(fixed.modules())
         return self
+
+
+def _stepwise(layers: nn.Sequential, images: Tensor, stops: Sequence[int]) -> tuple[Tensor, ...]:
+    """Return the outputs of the first ``stops`` layers, e.g. of 7, 14 and all 19 of them."""
+    features, start, found = images.contiguous(memory_format=CHANNELS_LAST), 0, []
+    for stop in stops:
+        features = layers[start:stop](features)
+        found.append(features)
+        start = stop
+    return tuple(found)
 
 
 def initialise(module: nn.Module) -> None:
@@ -185,15 +208,22 @@ def _resnet(**options: Any) -> nn.Module:
     return ResNet(**options)
 
 
+def _resnet38(**options: Any) -> nn.Module:
+    from benchmark.backbones_resnet38 import ResNet38  # imports this module
+
+    return ResNet38(**options)
+
+
 _BACKBONES: dict[str, Callable[..., nn.Module]] = {
     "vgg16": VGG16,
     "mobilenet_v2": MobileNetV2,
     "resnet": _resnet,
+    "resnet38": _resnet38,
 }
 
 
 def build_backbone(name: str, **options: Any) -> nn.Module:
-    """Return the backbone ``name`` (vgg16, mobilenet_v2, resnet) with its class's options."""
+    """Return the backbone ``name`` (vgg16, mobilenet_v2, resnet, resnet38) with its options."""
     if name not in _BACKBONES:
         raise BenchmarkError(f"no backbone {name!r}: choose one of {', '.join(_BACKBONES)}")
     return _BACKBONES[name](**options)

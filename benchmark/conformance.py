@@ -219,7 +219,7 @@ def attention_range(subject: Subject) -> str:
     method, network = subject.build()
     own = infer(method, network, subject.batch())["attention"]
     if not bool(torch.isfinite(own).all()):
-        return "attention is infinite"
+        return "attention is not finite"
     maps = fuse([own], method.inference())
     if not bool((maps >= 0).all()):
         return f"attention falls to {float(maps.min()):.3g}, below 0"

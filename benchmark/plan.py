@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from benchmark.executor import with_inputs
 from benchmark.method import Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
 from benchmark.proxy import find_recipe
+from benchmark.refinement import Refinement, build_refinement
 from benchmark.registry import build_method, near_name, parse_options
 from benchmark.report.card import ProtocolCard
 from benchmark.saliency.recipe import SaliencyRecipe
@@ -103,10 +104,21 @@ class Plan:
     @cached_property
     def targets(self) -> tuple[Stage, ...]:
         """The stages that the report and the figures read."""
-        found = [stage for cell in self.cells for stage in cell.scores]
-        for diagnostics in self.diagnostics.values():
-            found += [stage for diagnostic in diagnostics.values() for stage in diagnostic.stages]
-        found += [stage for sheet in self.sheets.values() for stage in (sheet.maps, sheet.labels)]
+        return self.targets_of(row.id for row in self.table.rows)
+
+    def targets_of(self, rows: Iterable[str]) -> tuple[Stage, ...]:
+        """The targets of some rows; BenchmarkError, with the near id, for one that is not there."""
+        found: list[Stage] = []
+        for row_id in rows:
+            if row_id not in (known := [row.id for row in self.table.rows]):
+                raise BenchmarkError(near_name(f"row of {self.table.id}", row_id, known))
+            found += [
+                score for cell in self.cells if cell.row.id == row_id for score in cell.scores
+            ]
+            for diagnostic in self.diagnostics.get(row_id, {}).values():
+                found += diagnostic.stages
+            if sheet := self.sheets.get(row_id):
+                found += [sheet.maps, sheet.labels]
         return tuple({stage.key: stage for stage in found}.values())
 
     @cached_property
@@ -128,7 +140,9 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
             continue
         cells.append(builder.cell(row, column, seeds))
         diagnostics[row.id] = {
-            name: builder.diagnostic(name, row, seeds) for name in table.diagnostics
+            name: builder.diagnostic(name, row, seeds)
+            for name in table.diagnostics
+            if row.refine or not name.startswith("refined.")
         }
         sheets[row.id] = builder.sheet(row, seeds[0])
     if not cells:
@@ -167,6 +181,7 @@ class _Builder:
         readers: dict[str, tuple[str, Callable[[int], Stage]]] = {
             "attention.val_map": ("val_map", lambda seed: self.attention(row, seed)),
             "maps.val_miou": ("miou", lambda seed: self.map_score(row, seed)),
+            "refined.val_miou": ("miou", lambda seed: self.refined_score(row, seed)),
         }
         for split in ("train", "val"):
             for metric in ("miou", "precision", "recall"):
@@ -242,7 +257,12 @@ class _Builder:
             },
             locations={"weights": str(path)},
             label=f"initial weights {name}",
-            code=("benchmark.stages.data", "benchmark.backbones"),
+            code=(
+                "benchmark.stages.data",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.mxnet_params",
+            ),
         )
 
     # Attention, saliency, labels
@@ -340,6 +360,7 @@ class _Builder:
                 *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
+                "benchmark.backbones_resnet38",
                 "benchmark.data.augment",
                 *method_code(type(method)),
             ),
@@ -384,10 +405,83 @@ class _Builder:
             code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
         )
 
+    def refined_score(self, row: Row, seed: int) -> Stage:
+        config, inputs, locations = self.data()
+        return Stage(
+            name="map_score",
+            config={**config, "background": True},
+            inputs={**inputs, "maps": self.refined_maps(row, "val", seed)},
+            locations=locations,
+            label=f"refined map score {row.id} val seed {seed}",
+            code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
+        )
+
+    def refinement(self, row: Row, seed: int) -> Stage:
+        refiner = _refinement(row)
+        recipe = {**_plain(refiner.training()), **self.profile.refinement}
+        config, inputs, locations = self.data()
+        return Stage(
+            name="refinement",
+            config={
+                **config,
+                "refinement": row.refine,
+                "options": _training_options(refiner),
+                "recipe": _plain(parse_options("recipe", TrainingRecipe, recipe)),
+                "seed": seed,
+            },
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                "maps": self.maps(row, "train", seed),
+            },
+            locations=locations,
+            label=f"refinement {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.refinement",
+                *READING,
+                "benchmark.refinement",
+                "benchmark.attention",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.crf",
+                "benchmark.data.augment",
+                "benchmark.proxy.arrays",
+                *method_code(type(refiner)),
+            ),
+        )
+
+    def refined_maps(self, row: Row, split: str, seed: int) -> Stage:
+        refiner = _refinement(row)
+        config, inputs, locations = self.data()
+        return Stage(
+            name="refined_maps",
+            config={
+                **config,
+                "split": self._split(split),
+                "options": _plain(refiner.options),
+            },
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                "refinement": self.refinement(row, seed),
+                "maps": self.maps(row, split, seed),
+            },
+            locations=locations,
+            label=f"refined maps {row.id} {split} seed {seed}",
+            code=(
+                "benchmark.stages.refinement",
+                *READING,
+                "benchmark.refinement",
+                "benchmark.proxy.arrays",
+                *method_code(type(refiner)),
+            ),
+        )
+
     def labels(self, row: Row, split: str, seed: int) -> Stage:
         recipe, constants = self._label_recipe(row)
         config, inputs, locations = self.data()
-        inputs = {**inputs, "maps": self.maps(row, split, seed)}
+        maps = self.refined_maps if row.refine else self.maps
+        inputs = {**inputs, "maps": maps(row, split, seed)}
         if "saliency" in find_recipe(recipe).needs:
             inputs["saliency"] = self.saliency(split)
         return Stage(
@@ -626,7 +720,7 @@ class _Builder:
                 raise BenchmarkError(f"no saliency folder at {given.saliency}")
 
 
-def method_code(method: type[Method]) -> tuple[str, ...]:
+def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:
     """Return the modules a method consists of: its own, and what it imports of its own package."""
     module = sys.modules[method.__module__]
     package = module.__name__.split(".")[0]
@@ -643,7 +737,7 @@ def _segments(column: Column) -> bool:
     return column.evaluation is not None and column.evaluation.stage == "segmentation"
 
 
-def _training_options(method: Method) -> dict[str, Any]:
+def _training_options(method: Method | Refinement) -> dict[str, Any]:
     """Return the options that the training depends on; the others take their defaults there."""
     options = _plain(method.options)
     return {key: value for key, value in options.items() if key not in method.reading_options}
@@ -651,6 +745,11 @@ def _training_options(method: Method) -> dict[str, Any]:
 
 def _method(row: Row) -> Method:
     return build_method(str(row.method), row.options)
+
+
+def _refinement(row: Row) -> Refinement:
+    assert row.refine is not None
+    return build_refinement(row.refine, row.refine_options)
 
 
 def _open_user_data(settings: VocFolder, files: UserFiles) -> VocDataset:

@@ -7,6 +7,7 @@ their masks; nothing of VOC is seen.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,24 @@ from benchmark.registry import near_name
 from benchmark.seeding import derive
 from benchmark.weights import save_state_dict
 
-IMAGES = 6000
 HELD_OUT = 500
 SIZE = 96
 SMALL = 64
 SMALL_SHARE = 0.7
 """The first share of the steps sees SMALL-pixel crops: most of the learning at half the cost."""
-ITERATIONS = 2400
 BATCH = 32
 LEARNING_RATE = 3e-3
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How many images are seen, and in how many steps."""
+
+    images: int = 6000
+    iterations: int = 2400
+
+
+SCHEDULES = {"vgg16_slim": Schedule(images=9000, iterations=4000), "resnet_slim": Schedule()}
 
 
 def make_weights(name: str, out: Path, progress: Progress) -> float:
@@ -46,9 +56,10 @@ def make_weights(name: str, out: Path, progress: Progress) -> float:
     torch.manual_seed(derive("pretraining", name))
     backbone = build_backbone(described.architecture, **described.options)
     add_norms(backbone)
-    images = foreign_images(IMAGES + HELD_OUT, SIZE, derive("pretraining images"))
+    schedule = SCHEDULES[name]
+    images = foreign_images(schedule.images + HELD_OUT, SIZE, derive("pretraining images"))
     classifier = Classifier(backbone, int(images.kinds.max()) + 1).to(device())
-    train_classifier(classifier, images, progress)
+    train_classifier(classifier, images, schedule.iterations, progress)
     fold_norms(backbone)
     state = {
         key: value.half() if value.is_floating_point() else value
@@ -103,15 +114,17 @@ def _children(module: nn.Module, kind: type) -> list[tuple[nn.Module, str, Any]]
     ]
 
 
-def train_classifier(classifier: Classifier, data: ForeignImages, progress: Progress) -> None:
+def train_classifier(
+    classifier: Classifier, data: ForeignImages, iterations: int, progress: Progress
+) -> None:
     """Train in place with AdamW, warm-up and a cosine schedule, on all but the held-out images."""
     optimiser = torch.optim.AdamW(classifier.parameters(), LEARNING_RATE, weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, rate_at)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate_at(step, iterations))
     rng = np.random.default_rng(derive("pretraining order"))
     classifier.train()
-    with progress.task("pretraining", ITERATIONS) as task:
-        for step in range(ITERATIONS):
-            size = SMALL if step < SMALL_SHARE * ITERATIONS else SIZE
+    with progress.task("pretraining", iterations) as task:
+        for step in range(iterations):
+            size = SMALL if step < SMALL_SHARE * iterations else SIZE
             images, kinds, cells = draw_batch(data, rng, size)
             with mixed_precision():
                 whole, local = classifier(images)
@@ -148,9 +161,9 @@ def draw_batch(
     return to_tensor(views), torch.from_numpy(data.kinds[chosen]).to(device()), pixels
 
 
-def rate_at(step: int) -> float:
+def rate_at(step: int, iterations: int) -> float:
     """Return the factor on the learning rate: linear warm-up over 5 %, then a cosine to 0."""
-    return min(1.0, step / (0.05 * ITERATIONS)) * (1 + math.cos(math.pi * step / ITERATIONS)) / 2
+    return min(1.0, step / (0.05 * iterations)) * (1 + math.cos(math.pi * step / iterations)) / 2
 
 
 @torch.inference_mode()

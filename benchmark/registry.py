@@ -18,7 +18,11 @@ GROUP = "wsss_benchmark.methods"
 
 def method_entry_points() -> dict[str, EntryPoint]:
     """Return every registered method's entry point by name, none of them imported."""
-    return {point.name: point for point in sorted(entry_points(group=GROUP))}
+    return _points(GROUP)
+
+
+def _points(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in sorted(entry_points(group=group))}
 
 
 def near_name(kind: str, name: str, known: Iterable[str]) -> str:
@@ -31,22 +35,32 @@ def near_name(kind: str, name: str, known: Iterable[str]) -> str:
 
 def load_method_class(name: str) -> type[Method]:
     """Import the method's class; BenchmarkError if it is unknown or its plugin is broken."""
-    points = method_entry_points()
+    loaded: type[Method] = load_plugin(GROUP, "method", name, Method)
+    return loaded
+
+
+def load_plugin(group: str, kind: str, name: str, base: type) -> Any:
+    """Import the class ``name`` of an entry point group, a subclass of ``base``.
+
+    Raises BenchmarkError, which speaks of the ``kind``, if it is unknown or its plugin is broken.
+    """
+    points = _points(group)
     if name not in points:
         if not points:
             raise BenchmarkError(
-                f"no method '{name}': none is registered; install the project first (pip install)"
+                f"no {kind} '{name}': none is registered; install the project first (pip install)"
             )
-        raise BenchmarkError(near_name("method", name, points))
+        raise BenchmarkError(near_name(kind, name, points))
     point = points[name]
     try:
         loaded = point.load()
     except Exception as error:  # a plugin may fail in any way at all
         raise BenchmarkError(
-            f"method '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+            f"{kind} '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, Method)):
-        raise BenchmarkError(f"method '{name}' ({point.value}) is not a benchmark.method.Method")
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        wanted = f"{base.__module__}.{base.__name__}"
+        raise BenchmarkError(f"{kind} '{name}' ({point.value}) is not a {wanted}")
     return loaded
 
 

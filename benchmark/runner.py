@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.executor import execute, with_inputs
 from benchmark.plan import CellPlan, Plan
@@ -20,13 +20,14 @@ def run_plan(
     store: Store,
     progress: Progress,
     *,
+    rows: Sequence[str] | None,
     keep_stale: bool,
     jobs: int,
     announce: Callable[[str], None],
 ) -> None:
-    """Make what is not in the store yet, in ``jobs`` processes."""
+    """Make what is not in the store yet, of all rows or of some, in ``jobs`` processes."""
     execute(
-        plan.targets,
+        plan.targets if rows is None else plan.targets_of(rows),
         store,
         STAGES,
         progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from safetensors.torch import save as format_safetensors
 from torch import Tensor, nn
 
 from benchmark.errors import BenchmarkError
+from benchmark.mxnet_params import read_mxnet_params, resnet38_names
 from benchmark.store import write_atomic
 
 StateDict = dict[str, Tensor]
@@ -31,12 +32,13 @@ def sha256(path: Path) -> str:
 def load_state_dict(path: Path | str) -> StateDict:
     """Return the tensors of a ``.safetensors`` file, or of a torch file that holds nothing else.
 
-    A torch file may wrap its tensors in ``{"state_dict": ...}``. Code in it is never run.
+    A torch file may wrap its tensors in ``{"state_dict": ...}``. Code in it is never run. Of an
+    MXNet ``.params`` file, the names of Wide ResNet-38 are turned into those of our backbone.
     """
     path = Path(path)
     if not path.is_file():
         raise BenchmarkError(f"no weights file at {path}: give the path of an existing file")
-    state = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = _READERS.get(path.suffix, _read_torch)(path)
     if not isinstance(state, dict):
         raise BenchmarkError(f"{path} holds no state dict (a mapping of names to tensors)")
     inner = state.get("state_dict", state)
@@ -66,6 +68,16 @@ def _read_torch(path: Path) -> object:
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else "truncated"
         raise BenchmarkError(f"{path} is not a readable torch file: {reason}") from error
+
+
+def _read_mxnet(path: Path) -> StateDict:
+    return resnet38_names(read_mxnet_params(path))
+
+
+_READERS: dict[str, Callable[[Path], object]] = {
+    ".safetensors": _read_safetensors,
+    ".params": _read_mxnet,
+}
 
 
 def load_backbone(module: nn.Module, state: Mapping[str, Tensor], source: str) -> None:

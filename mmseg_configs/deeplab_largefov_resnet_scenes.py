@@ -13,7 +13,7 @@ model = dict(
     ),
     decode_head=dict(in_channels=128),
 )
-# From random weights: one rate for the backbone and the head.
+# Batch norms bear one high rate for the backbone and the head.
 optim_wrapper = dict(
     optimizer=dict(lr=3e-3),
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=1.0))),

@@ -54,6 +54,19 @@ def test_vgg16_map_sizes(options: dict, side: int) -> None:
     assert 224 // backbone.output_stride == side
 
 
+@pytest.mark.parametrize(("stride", "sides"), [(8, [8, 8, 8]), (16, [8, 4, 4])])
+def test_vgg16_levels_are_blocks_3_to_5(stride: int, sides: list[int]) -> None:
+    """In VGG-16 the third pool is layer 16, the fourth 23; the network ends before the fifth."""
+    backbone = VGG16(width=0.125, output_stride=stride)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        levels = backbone.levels(images)
+        for level, end in zip(levels, (17, 24, 30), strict=True):
+            torch.testing.assert_close(level, backbone.features[:end](images))
+    assert [level.shape[2] for level in levels] == sides
+    assert tuple(level.shape[1] for level in levels) == backbone.level_channels
+
+
 def test_vgg16_equals_torchvision_up_to_pool5() -> None:
     from torchvision.models import vgg16
 

@@ -386,7 +386,7 @@ BROKEN: list[tuple[str, type[Method], str]] = [
     ("attention shape", OneMapAnImage, "shape (3, 6, 6), not (3, 3, h, w)"),
     ("attention range", Negative, "below 0"),
     ("attention range", AboveOne, "above 1"),
-    ("attention range", NotANumber, "falls to nan"),
+    ("attention range", NotANumber, "not finite"),
     ("absent classes have no attention", Unselective, "an absent class reaches 0."),
     ("images without a class have no attention", DividesByClasses, "reach nan"),
     ("images need not be square", Transposed, "32x56 pixels give attention of (7, 4) cells"),

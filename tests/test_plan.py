@@ -11,9 +11,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
+from benchmark.executor import with_inputs
+from benchmark.method import TrainingRecipe
 from benchmark.plan import Plan, UserFiles, make_plan, method_code
-from benchmark.profiles import Profile, VocFolder, load_profile, profile_ids
-from benchmark.registry import load_method_class
+from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profile_ids
+from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
 from benchmark.store import Stage
 from benchmark.tables import Row, load_table
@@ -168,7 +170,10 @@ def test_the_code_of_a_method_is_its_module_and_what_it_takes_from_its_package()
 
 @pytest.mark.parametrize("profile", profile_ids())
 def test_every_profile_loads(profile: str) -> None:
-    assert load_profile(profile).id == profile
+    loaded = load_profile(profile)
+    assert loaded.id == profile
+    for recipe in (loaded.attention.recipe, loaded.refinement):
+        parse_options("recipe", TrainingRecipe, recipe)
 
 
 def test_mistakes_in_a_profile_of_the_users_own_name_the_key(tmp_path: Path) -> None:
@@ -318,8 +323,30 @@ class TestSeenSaliency:
 
     @pytest.mark.usefixtures("acol_sees")
     def test_a_profile_without_saliency_refuses_it(self, files: UserFiles) -> None:
-        light = load_profile("light")
-        assert light.saliency.kind == "none"
+        light = load_profile("light").model_copy(update={"saliency": Saliency(kind="none")})
         weights = {"mobilenet_v2": files.weights["vgg16"]}
         with pytest.raises(BenchmarkError, match="profile light has no saliency maps"):
             planned(light, UserFiles(data=files.data, weights=weights))
+
+    @pytest.mark.usefixtures("acol_sees")
+    def test_saliency_for_the_network_is_none_for_the_labels(self, files: UserFiles) -> None:
+        """The light profile's saliency guides networks; its labels are made without."""
+        weights = {"mobilenet_v2": files.weights["vgg16"]}
+        plan = planned(load_profile("light"), UserFiles(data=files.data, weights=weights))
+        assert {cell.row.id: cell.card.supervision for cell in plan.cells} == {
+            "acol": "I+S",
+            "seenet_no_flip": "I",
+            "seenet": "I",
+        }
+        assert not any("saliency" in s.inputs for s in plan.stages if s.name == "labels")
+
+
+def test_a_run_of_some_rows_makes_what_they_need_alone() -> None:
+    plan = planned(load_profile("scenes"), UserFiles())
+    labels = [stage.label for stage in with_inputs(plan.targets_of(["seenet"]))]
+    assert "attention seenet seed 0" in labels
+    assert not [label for label in labels if "acol" in label or "no_flip" in label]
+    assert plan.targets_of(["seenet", "acol", "seenet_no_flip"])
+    assert set(plan.targets_of(row.id for row in plan.table.rows)) == set(plan.targets)
+    with pytest.raises(BenchmarkError, match=r"'seenett'.*did you mean 'seenet'"):
+        plan.targets_of(["seenett"])

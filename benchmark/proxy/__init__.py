@@ -23,6 +23,7 @@ from benchmark.proxy.harmonic import (
     released,
 )
 from benchmark.proxy.regions import RefinementRules, refined_regions, smallest_region
+from benchmark.proxy.scores import CRF_CONSTANTS, argmax_background, argmax_background_crf
 from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
@@ -35,6 +36,8 @@ __all__ = [
     "RefinementRules",
     "ReleaseRules",
     "algorithm1",
+    "argmax_background",
+    "argmax_background_crf",
     "background_threshold",
     "background_thresholds",
     "find_recipe",
@@ -86,6 +89,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "harmonic_threshold": Recipe(harmonic_threshold, ("saliency",), ("weight", "threshold")),
     "cues": Recipe(localisation_cues, ("background",), ("foreground", "background_share")),
+    "argmax_background": Recipe(argmax_background, ("background",)),
+    "argmax_background_crf": Recipe(argmax_background_crf, ("background", "image"), CRF_CONSTANTS),
 }
 
 

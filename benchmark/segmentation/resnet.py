@@ -50,11 +50,21 @@ class ResNet(MMSegResNet):
         )
         self.channels = self.feat_dim
         self.output_stride = output_stride
+        self.level_channels = (self.feat_dim // 4, self.feat_dim // 2, self.feat_dim)
         initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, 3, H, W) to features (B, channels, h, w)."""
         return super().forward(images)[0]
+
+    def levels(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the features of stages 2, 3 and 4."""
+        features = self.maxpool(self.relu(self.norm1(self.conv1(images))))
+        found = []
+        for name in self.res_layers:
+            features = getattr(self, name)(features)
+            found.append(features)
+        return tuple(found[1:])
 
     def train(self, mode: bool = True) -> ResNet:
         """Switch to training, except the batch norms that keep their statistics."""

@@ -10,6 +10,7 @@ from benchmark.executor import StageFunction
 from benchmark.stages.attention import attention, maps
 from benchmark.stages.data import backbone, scenes
 from benchmark.stages.labels import labels
+from benchmark.stages.refinement import refined_maps, refinement
 from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
@@ -21,6 +22,8 @@ STAGES: dict[str, StageFunction] = {
     "saliency": saliency,
     "attention": attention,
     "maps": maps,
+    "refinement": refinement,
+    "refined_maps": refined_maps,
     "map_score": map_score,
     "labels": labels,
     "segmentation": segmentation,

@@ -37,10 +37,15 @@ def score(work: Workspace) -> Metrics:
 
 
 def map_score(work: Workspace) -> Metrics:
-    """Score attention maps at every background threshold; the best one is an oracle's choice."""
+    """Score attention maps at every background threshold; the best one is an oracle's choice.
+
+    Maps with a background, where the config says so, are scored by their argmax instead.
+    """
     from benchmark.metrics import confusion_counts, mean_iou
     from benchmark.proxy import background_thresholds, resize_maps
 
+    if work.config.get("background"):
+        return _background_score(work)
     dataset = dataset_of(work)
     archive = MapArchive(work.inputs["maps"] / "maps.safetensors")
     size = len(dataset.classes) + 1
@@ -56,6 +61,24 @@ def map_score(work: Workspace) -> Metrics:
     curve_rows = dict(zip(map(str, THRESHOLDS), map(float, curve), strict=True))
     (work.out / "curve.json").write_text(json.dumps(curve_rows, indent=1) + "\n")
     return {**_summary(totals[best]), "oracle_threshold": THRESHOLDS[best]}
+
+
+def _background_score(work: Workspace) -> Metrics:
+    from benchmark.metrics import confusion_counts
+    from benchmark.proxy import argmax_background, resize_maps
+
+    dataset = dataset_of(work)
+    archive = MapArchive(work.inputs["maps"] / "maps.safetensors")
+    size = len(dataset.classes) + 1
+    total = np.zeros((size, size + 1), np.int64)
+    for image_id in tracked(work, archive.ids()):
+        truth = dataset.mask(image_id)
+        low, classes = archive.read(image_id)
+        background = archive.background(image_id)
+        assert background is not None
+        scores = resize_maps(np.concatenate([background[None], low]), truth.shape)
+        total += confusion_counts(truth, argmax_background(scores[1:], classes, scores[0]), size)
+    return _summary(total)
 
 
 def read_counts(path: Path) -> tuple[tuple[str, ...], NDArray[np.int64]]:

@@ -97,6 +97,8 @@ class Row(_Model):
 
     method: Text | None = None  # the name of a method plugin
     options: dict[Text, Option] = {}
+    refine: Text | None = None  # the name of a refinement plugin that betters the maps
+    refine_options: dict[Text, Option] = {}
     recipe: Text | None = None  # how maps become proxy labels
     constants: dict[Text, float] = {}  # of the recipe
     segmentation: Id | None = None  # family of the segmentation network
@@ -114,9 +116,11 @@ class Row(_Model):
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
             raise ValueError(f"row {self.id}: a row with a method needs {lacking}")
-        given = (*plan.values(), self.segmentation, self.retrain, self.options, self.constants)
-        if not self.ours and any(given):
+        names = (*plan.values(), self.segmentation, self.retrain, self.refine)
+        if not self.ours and (any(names) or self.options or self.constants):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
+        if self.refine_options and self.refine is None:
+            raise ValueError(f"row {self.id}: refine_options need refine")
         for column in self.flags:
             if column not in self.published:
                 raise ValueError(f"row {self.id}: flag for {column!r}, which has no value")
@@ -180,7 +184,7 @@ class Table(_Model):
     id: Id
     title: Text
     caption: Text
-    published_id: Id  # its name in published.csv
+    published_id: Id | None = None  # its name in published.csv; none: printed nowhere
     paper: Paper
     protocol: Protocol
     notes: tuple[Text, ...] = ()
