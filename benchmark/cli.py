@@ -15,6 +15,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.plan import Plan
     from benchmark.store import Store
+    from benchmark.user_files import UserFiles
 
 app = typer.Typer(
     add_completion=True,
@@ -354,7 +355,7 @@ def _plan(
     weights: list[str] | None,
     saliency: str | None,
 ) -> Plan:
-    from benchmark.plan import UserFiles, make_plan
+    from benchmark.plan import make_plan
     from benchmark.profiles import load_profile
     from benchmark.tables import load_table
 

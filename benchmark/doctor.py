@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmark.plan import PRETRAINED
 from benchmark.profiles import Profile, load_profile, profile_ids
 from benchmark.provenance import DISTRIBUTIONS, environment
 from benchmark.registry import method_entry_points
+from benchmark.user_files import PRETRAINED
 
 
 def examine() -> dict[str, Any]:

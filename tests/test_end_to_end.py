@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.plan import UserFiles, make_plan
+from benchmark.plan import make_plan
 from benchmark.profiles import load_profile
 from benchmark.tables import load_table
+from benchmark.user_files import UserFiles
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import write_profile

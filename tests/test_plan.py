@@ -12,13 +12,15 @@ from pydantic import ValidationError
 
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
+from benchmark.graph import method_code
 from benchmark.method import TrainingRecipe
-from benchmark.plan import Plan, UserFiles, make_plan, method_code
+from benchmark.plan import Plan, make_plan
 from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profile_ids
 from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
 from benchmark.store import Stage
 from benchmark.tables import Row, load_table
+from benchmark.user_files import UserFiles
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from benchmark.data.voc import open_voc, read_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute
 from benchmark.maps import MapArchive
-from benchmark.plan import Plan, UserFiles, make_plan
+from benchmark.plan import Plan, make_plan
 from benchmark.profiles import Profile, load_profile
 from benchmark.progress import SilentProgress
 from benchmark.proxy import argmax_background, resize_maps
@@ -26,6 +26,7 @@ from benchmark.stages import STAGES
 from benchmark.stages.refinement import refined, whole_cells
 from benchmark.store import Stage, Store
 from benchmark.tables import Row, Table, load_table
+from benchmark.user_files import UserFiles
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny import write_profile

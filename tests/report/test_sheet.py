@@ -17,7 +17,7 @@ from benchmark.data.voc import open_voc, write_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute
 from benchmark.maps import MapArchive, write_maps
-from benchmark.plan import Plan, UserFiles, make_plan
+from benchmark.plan import Plan, make_plan
 from benchmark.profiles import load_profile
 from benchmark.progress import SilentProgress
 from benchmark.report import sheet
@@ -36,6 +36,7 @@ from benchmark.stages.data import scenes
 from benchmark.stages.inputs import dataset_of
 from benchmark.store import Metrics, Store, Workspace
 from benchmark.tables import load_table
+from benchmark.user_files import UserFiles
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import write_profile

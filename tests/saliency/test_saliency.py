@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.backbones import build_backbone
 from benchmark.data.scenes import foreign_images
 from benchmark.errors import BenchmarkError
-from benchmark.plan import UserFiles, make_plan
+from benchmark.plan import make_plan
 from benchmark.profiles import Saliency, load_profile
 from benchmark.progress import SilentProgress
 from benchmark.saliency.files import read_saliency, write_saliency
@@ -23,6 +23,7 @@ from benchmark.saliency.network import SaliencyNetwork, saliency_maps, train_sal
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.store import Stage
 from benchmark.tables import load_table
+from benchmark.user_files import UserFiles
 
 
 def test_a_map_comes_back_within_half_a_grey_level(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from benchmark.crf import CrfOptions, dense_crf_present
 from benchmark.data.voc import open_voc, read_image, read_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute
-from benchmark.plan import Plan, UserFiles, make_plan
+from benchmark.plan import Plan, make_plan
 from benchmark.profiles import load_profile
 from benchmark.progress import SilentProgress
 from benchmark.segmentation import predict, train_segmentation
@@ -26,6 +26,7 @@ from benchmark.segmentation.inference import CRF_FLOOR, load_network, probabilit
 from benchmark.stages import STAGES
 from benchmark.store import Record, Stage, Store
 from benchmark.tables import load_table
+from benchmark.user_files import UserFiles
 from benchmark.weights import load_state_dict, save_state_dict
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -10,9 +10,10 @@ import pytest
 
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
-from benchmark.plan import UserFiles, make_plan
+from benchmark.plan import make_plan
 from benchmark.profiles import load_profile
 from benchmark.tables import FOLDER, Table, load_table, read_table, table_ids
+from benchmark.user_files import UserFiles
 
 PUBLISHED = FOLDER / "published.csv"
 PRINTED = [table_id for table_id in table_ids() if load_table(table_id).published_id is not None]

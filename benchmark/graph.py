@@ -1,0 +1,572 @@
+"""The stages behind a row of a table, each with what its result depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from benchmark.configs import config_digest, config_path
+from benchmark.data.voc import VocDataset
+from benchmark.errors import BenchmarkError
+from benchmark.method import Head, Method, TrainingRecipe
+from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
+from benchmark.proxy import find_recipe
+from benchmark.refinement import Refinement, build_refinement
+from benchmark.registry import build_method, parse_options
+from benchmark.saliency.recipe import SaliencyRecipe
+from benchmark.store import Stage
+from benchmark.tables import Column, Row
+from benchmark.tables.schema import Retraining
+from benchmark.user_files import (
+    UserFiles,
+    check_files,
+    file_digest,
+    folder_digest,
+    open_user_data,
+    weights_path,
+)
+
+READING = ("benchmark.stages.inputs", "benchmark.data.voc", "benchmark.maps")
+"""The code through which stages read images, masks and maps."""
+ADAPTED_LABELS: Mapping[Retraining, Mapping[str, Any]] = {
+    "adapt": {"scales": [1.0, 0.75, 0.5], "restricted": True, "crf": False},
+    "plain": {"scales": [0.75, 1.0, 1.25], "restricted": False, "crf": True},
+}
+"""How a network labels the images that it is trained on once more, none of them mirrored.
+
+``adapt``: the released code of arXiv:1707.05821, which takes the maximum of the scales' scores;
+here their probabilities are averaged as in every test. ``plain``: stage f in the released code of
+Huang et al. (CVPR 2018), which labels as it tests: sides of 241, 321 and 401 pixels (321 in
+training), and a CRF.
+"""
+
+
+class StageGraph:
+    """Builds stages; stages with equal contents are equal, however often they are built."""
+
+    def __init__(self, profile: Profile, files: UserFiles) -> None:
+        self.profile = profile
+        self.files = files
+        self._sha256 = cache(file_digest)  # every stage that uses a file asks for its digest
+        self._folder_digest = cache(folder_digest)
+        self.voc: VocDataset | None = None
+        if isinstance(profile.data, VocFolder):
+            self.voc = open_user_data(profile.data, files)
+        check_files(profile, files)
+
+    # Data and initial weights
+
+    def data(self) -> tuple[dict[str, Any], dict[str, Stage], dict[str, str]]:
+        """Return what a stage that reads images has in its config, inputs and locations."""
+        if isinstance(self.profile.data, GeneratedScenes):
+            return {}, {"scenes": self.scenes()}, {}
+        assert self.voc is not None
+        locations = {"data": str(self.voc.root)}
+        if self.voc.labels_csv is not None:
+            locations["labels_csv"] = str(self.voc.labels_csv)
+        return {"data": self._voc_config}, {}, locations
+
+    @cached_property
+    def _voc_config(self) -> dict[str, Any]:
+        assert self.voc is not None
+        return {
+            "name": self.voc.name,
+            "classes": list(self.voc.classes),
+            "labels": self.voc.labels,
+            "train_split": self.voc.train_split,
+            "val_split": self.voc.val_split,
+            "digest": self.voc.digest(self._splits()),
+        }
+
+    def described(self) -> dict[str, str]:
+        """Return what tells one set of images from another."""
+        if self.voc is None:
+            stage = self.scenes()
+            return {"name": "generated scenes", "version": str(stage.config["version"])}
+        counts = {split: len(self.voc.ids(split)) for split in self._splits()}
+        return {
+            "name": self.voc.name,
+            "digest": str(self._voc_config["digest"]),
+            "images": ", ".join(f"{count} {split}" for split, count in counts.items()),
+        }
+
+    def scenes(self) -> Stage:
+        """Generate the images."""
+        from benchmark.data.scenes import SCENES_VERSION, SceneOptions
+
+        assert isinstance(self.profile.data, GeneratedScenes)
+        options = parse_options("scenes", SceneOptions, self.profile.data.options)
+        return Stage(
+            name="scenes",
+            config={"version": SCENES_VERSION, "options": _plain(options)},
+            label=f"scenes version {SCENES_VERSION}",
+            code=("benchmark.stages.data", "benchmark.data.scenes"),
+        )
+
+    def backbone(self, name: str) -> Stage:
+        """Keep the initial weights ``name`` of the profile."""
+        weights = self.profile.weights[name]
+        path = weights_path(self.profile, self.files, name)
+        return Stage(
+            name="backbone",
+            config={
+                "architecture": weights.architecture,
+                "options": weights.options,
+                "sha256": self._sha256(path),
+            },
+            locations={"weights": str(path)},
+            label=f"initial weights {name}",
+            code=(
+                "benchmark.stages.data",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.mxnet_params",
+            ),
+        )
+
+    # Attention, saliency, labels
+
+    def _seen_saliency(self, row: Row, **splits: str) -> dict[str, Stage]:
+        """Return the saliency stages, by role, that the row's method itself looks at."""
+        if not row_method(row).needs_saliency:
+            return {}
+        return {role: self.saliency(split) for role, split in splits.items()}
+
+    def saliency(self, split: str) -> Stage:
+        """Saliency maps of one split; BenchmarkError where the profile has none."""
+        settings = self.profile.saliency
+        config, inputs, locations = self.data()
+        if settings.kind == "none":
+            raise BenchmarkError(
+                f"profile {self.profile.id} has no saliency maps: choose a method and a label "
+                "recipe that need none"
+            )
+        if settings.kind == "folder":
+            folder = self.files.saliency
+            assert folder is not None
+            config = {**config, "source": "folder", "digest": self._folder_digest(folder)}
+            locations = {**locations, "saliency": str(folder)}
+        else:
+            config = {**config, "size": self._saliency_recipe().size}
+            if settings.passes > 1:
+                config["passes"] = settings.passes
+            inputs = {**inputs, "saliency_network": self.saliency_network()}
+        return Stage(
+            name="saliency",
+            config={**config, "split": self.split(split)},
+            inputs=inputs,
+            locations=locations,
+            label=f"saliency {split}",
+            code=("benchmark.stages.saliency", *READING, "benchmark.saliency"),
+        )
+
+    def saliency_network(self) -> Stage:
+        """Train our own saliency network."""
+        from benchmark.data.scenes import SCENES_VERSION
+
+        settings = self.profile.saliency
+        assert settings.weights is not None
+        weights = self.profile.weights[settings.weights]
+        return Stage(
+            name="saliency_network",
+            config={
+                "architecture": weights.architecture,
+                "options": {**weights.options, **settings.options},
+                "recipe": _plain(self._saliency_recipe()),
+                "scenes_version": SCENES_VERSION,
+            },
+            inputs={"backbone": self.backbone(settings.weights)},
+            label="saliency network",
+            code=(
+                "benchmark.stages.saliency",
+                "benchmark.saliency.network",
+                "benchmark.data.scenes",
+                "benchmark.backbones",
+            ),
+        )
+
+    def _saliency_recipe(self) -> SaliencyRecipe:
+        recipe = parse_options("saliency", SaliencyRecipe, self.profile.saliency.recipe)
+        return cast(SaliencyRecipe, recipe)
+
+    def attention(self, row: Row, seed: int) -> Stage:
+        """Train the row's attention network."""
+        method = row_method(row)
+        settings = self.profile.attention
+        weights = self.profile.weights[settings.weights]
+        changes = method.backbone_options if settings.follow_method else {}
+        config, inputs, locations = self.data()
+        return Stage(
+            name="attention",
+            config={
+                **config,
+                "method": row.method,
+                "options": _training_options(method),
+                "recipe": _plain(self._recipe(method)),
+                "backbone": {
+                    "architecture": weights.architecture,
+                    "options": {**weights.options, **changes, **settings.options},
+                    "head": _plain(parse_options("head", Head, settings.head)),
+                },
+                "seed": seed,
+            },
+            inputs={
+                **inputs,
+                "backbone": self.backbone(settings.weights),
+                **self._seen_saliency(row, saliency_train="train", saliency_val="val"),
+            },
+            locations=locations,
+            label=f"attention {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.attention:attention",
+                *READING,
+                "benchmark.attention",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.data.augment",
+                *method_code(type(method)),
+            ),
+        )
+
+    def maps(self, row: Row, split: str, seed: int) -> Stage:
+        """Read the attention maps of one split."""
+        method = row_method(row)
+        config, inputs, locations = self.data()
+        return Stage(
+            name="maps",
+            config={
+                **config,
+                "split": self.split(split),
+                "size": self._recipe(method).test_size,
+                "options": _plain(method.options),
+            },
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                **self._seen_saliency(row, saliency=split),
+            },
+            locations=locations,
+            label=f"maps {row.id} {split} seed {seed}",
+            code=(
+                "benchmark.stages.attention:maps",
+                *READING,
+                "benchmark.attention:attention_maps",
+                "benchmark.attention:fuse",
+                "benchmark.maps",
+                *method_code(type(method)),
+            ),
+        )
+
+    def map_score(self, row: Row, seed: int) -> Stage:
+        """Score the maps of val at every threshold."""
+        config, inputs, locations = self.data()
+        return Stage(
+            name="map_score",
+            config=config,
+            inputs={**inputs, "maps": self.maps(row, "val", seed)},
+            locations=locations,
+            label=f"map score {row.id} val seed {seed}",
+            code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
+        )
+
+    def refined_score(self, row: Row, seed: int) -> Stage:
+        """Score the refined maps of val."""
+        config, inputs, locations = self.data()
+        return Stage(
+            name="map_score",
+            config={**config, "background": True},
+            inputs={**inputs, "maps": self.refined_maps(row, "val", seed)},
+            locations=locations,
+            label=f"refined map score {row.id} val seed {seed}",
+            code=("benchmark.stages.score", *READING, "benchmark.metrics", "benchmark.proxy"),
+        )
+
+    def refinement(self, row: Row, seed: int) -> Stage:
+        """Train the row's refinement on its maps."""
+        refiner = _refinement(row)
+        recipe = {**_plain(refiner.training()), **self.profile.refinement}
+        config, inputs, locations = self.data()
+        return Stage(
+            name="refinement",
+            config={
+                **config,
+                "refinement": row.refine,
+                "options": _training_options(refiner),
+                "recipe": _plain(parse_options("recipe", TrainingRecipe, recipe)),
+                "seed": seed,
+            },
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                "maps": self.maps(row, "train", seed),
+            },
+            locations=locations,
+            label=f"refinement {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.refinement",
+                *READING,
+                "benchmark.refinement",
+                "benchmark.attention",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                "benchmark.crf",
+                "benchmark.data.augment",
+                "benchmark.proxy.arrays",
+                *method_code(type(refiner)),
+            ),
+        )
+
+    def refined_maps(self, row: Row, split: str, seed: int) -> Stage:
+        """Refine the maps of one split."""
+        refiner = _refinement(row)
+        config, inputs, locations = self.data()
+        return Stage(
+            name="refined_maps",
+            config={
+                **config,
+                "split": self.split(split),
+                "options": _plain(refiner.options),
+            },
+            inputs={
+                **inputs,
+                "attention": self.attention(row, seed),
+                "refinement": self.refinement(row, seed),
+                "maps": self.maps(row, split, seed),
+            },
+            locations=locations,
+            label=f"refined maps {row.id} {split} seed {seed}",
+            code=(
+                "benchmark.stages.refinement",
+                *READING,
+                "benchmark.refinement",
+                "benchmark.proxy.arrays",
+                *method_code(type(refiner)),
+            ),
+        )
+
+    def labels(self, row: Row, split: str, seed: int) -> Stage:
+        """Make the proxy labels of one split."""
+        recipe, constants = self.label_recipe(row)
+        config, inputs, locations = self.data()
+        maps = self.refined_maps if row.refine else self.maps
+        inputs = {**inputs, "maps": maps(row, split, seed)}
+        if "saliency" in find_recipe(recipe).needs:
+            inputs["saliency"] = self.saliency(split)
+        return Stage(
+            name="labels",
+            config={**config, "recipe": recipe, "constants": constants},
+            inputs=inputs,
+            locations=locations,
+            label=f"labels {row.id} {split} seed {seed}",
+            code=("benchmark.stages.labels", *READING, "benchmark.proxy", "benchmark.crf"),
+        )
+
+    def label_score(self, row: Row, split: str, seed: int) -> Stage:
+        """Score the proxy labels of one split."""
+        return self._score(
+            self.labels(row, split, seed),
+            split,
+            "labels",
+            f"score of labels {row.id} {split} seed {seed}",
+        )
+
+    # Segmentation
+
+    def segmentation(self, row: Row, seed: int) -> Stage:
+        """Train the row's segmentation network."""
+        config, inputs, locations = self.data()
+        return Stage(
+            name="segmentation",
+            config={**config, **self._network_config(row), "seed": seed},
+            inputs={
+                **inputs,
+                "labels": self.labels(row, "train", seed),
+                "backbone": self.backbone(self.family(row).weights),
+            },
+            locations={**locations, "config": str(self.network_path(row))},
+            label=f"segmentation {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.segmentation:segmentation",
+                *READING,
+                "benchmark.segmentation",
+                "benchmark.backbones",
+                "benchmark.crf",
+            ),
+        )
+
+    def adapted_labels(self, row: Row, retrain: Retraining, seed: int) -> Stage:
+        """Label the training images with the trained network."""
+        settings = ADAPTED_LABELS[retrain]
+        config, inputs, locations = self.data()
+        return Stage(
+            name="adapted_labels",
+            config={
+                **config,
+                **self._network_config(row),
+                **settings,
+                "flip": False,
+                "crf": _crf_constants({}) if settings["crf"] else None,
+            },
+            inputs={**inputs, "segmentation": self.segmentation(row, seed)},
+            locations={**locations, "config": str(self.network_path(row))},
+            label=f"adapted labels {row.id} seed {seed}",
+            code=(
+                "benchmark.stages.segmentation:adapted_labels",
+                "benchmark.stages.segmentation:_predicted",
+                *READING,
+                "benchmark.segmentation",
+                "benchmark.crf",
+            ),
+        )
+
+    def retraining(self, row: Row, retrain: Retraining, seed: int) -> Stage:
+        """Return the segmentation stage that goes on from the first one's weights."""
+        first = self.segmentation(row, seed)
+        inputs = {
+            **first.inputs,
+            "labels": self.adapted_labels(row, retrain, seed),
+            "initial": first,
+        }
+        label = f"retraining {row.id} seed {seed}"
+        return dataclasses.replace(first, inputs=inputs, label=label)
+
+    def trained(self, row: Row, seed: int) -> Stage:
+        """Return the training of the network that is tested."""
+        if row.retrain is None:
+            return self.segmentation(row, seed)
+        return self.retraining(row, row.retrain, seed)
+
+    def prediction(self, row: Row, column: Column, seed: int) -> Stage:
+        """Segment the column's split."""
+        evaluation = column.evaluation
+        assert evaluation is not None
+        config, inputs, locations = self.data()
+        return Stage(
+            name="prediction",
+            config={
+                **config,
+                **self._network_config(row),
+                "split": self.split(evaluation.split),
+                "scales": list(evaluation.scales),
+                "flip": evaluation.flip,
+                "crf": _crf_constants(evaluation.crf_constants) if evaluation.crf else None,
+            },
+            inputs={**inputs, "segmentation": self.trained(row, seed)},
+            locations={**locations, "config": str(self.network_path(row))},
+            label=f"prediction {row.id} {column.id} seed {seed}",
+            code=(
+                "benchmark.stages.segmentation:prediction",
+                "benchmark.stages.segmentation:_predicted",
+                *READING,
+                "benchmark.segmentation",
+                "benchmark.crf",
+            ),
+        )
+
+    def score(self, row: Row, column: Column, seed: int) -> Stage:
+        """Score what the column asks for."""
+        assert column.evaluation is not None
+        if not segments(column):
+            return self.label_score(row, column.evaluation.split, seed)
+        folder = "labels_crf" if column.evaluation.crf else "labels"
+        label = f"score {row.id} {column.id} seed {seed}"
+        made = self.prediction(row, column, seed)
+        return self._score(made, column.evaluation.split, folder, label)
+
+    def _score(self, scored: Stage, split: str, folder: str, label: str) -> Stage:
+        config, inputs, locations = self.data()
+        return Stage(
+            name="score",
+            config={**config, "split": self.split(split), "folder": folder},
+            inputs={**inputs, "labels": scored},
+            locations=locations,
+            label=label,
+            code=("benchmark.stages.score", *READING, "benchmark.metrics"),
+        )
+
+    # Lookups
+
+    def family(self, row: Row) -> Segmentation:
+        """Return the row's segmentation family at this scale."""
+        return self.profile.segmentation[str(row.segmentation)]
+
+    def network_path(self, row: Row) -> Path:
+        """Return the config file of the row's segmentation network."""
+        return config_path(self.family(row).config)
+
+    def _network_config(self, row: Row) -> dict[str, Any]:
+        path = self.network_path(row)
+        return {"config": path.name, "config_digest": config_digest(path)}
+
+    def _recipe(self, method: Method) -> TrainingRecipe:
+        changed = {**_plain(method.training()), **self.profile.attention.recipe}
+        return cast(TrainingRecipe, parse_options("recipe", TrainingRecipe, changed))
+
+    def label_recipe(self, row: Row) -> tuple[str, dict[str, float]]:
+        """Return the row's recipe and its constants, or what the profile puts in its place."""
+        name, constants = str(row.recipe), dict(row.constants)
+        if self.profile.labels is not None and "saliency" in find_recipe(name).needs:
+            name, constants = self.profile.labels.name, dict(self.profile.labels.constants)
+        find_recipe(name, tuple(constants))
+        return name, constants
+
+    def split(self, split: str) -> str:
+        """Return the data set's name of a split."""
+        if split == "train":
+            return self.voc.train_split if self.voc else "train_aug"
+        return self.voc.val_split if self.voc and split == "val" else split
+
+    def _splits(self) -> tuple[str, str]:
+        assert self.voc is not None
+        return self.voc.train_split, self.voc.val_split
+
+
+def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:
+    """Return the modules a method consists of: its own, and what it imports of its own package."""
+    module = sys.modules[method.__module__]
+    package = module.__name__.split(".")[0]
+    found = {module.__name__}
+    for value in vars(module).values():
+        origin = inspect.getmodule(value)
+        if origin is not None and origin.__name__.split(".")[0] == package:
+            found.add(origin.__name__)
+    return tuple(sorted(found))
+
+
+def segments(column: Column) -> bool:
+    """Tell whether the column scores a segmentation network, and not the labels it learns from."""
+    return column.evaluation is not None and column.evaluation.stage == "segmentation"
+
+
+def _training_options(method: Method | Refinement) -> dict[str, Any]:
+    """Return the options that the training depends on; the others take their defaults there."""
+    options = _plain(method.options)
+    return {key: value for key, value in options.items() if key not in method.reading_options}
+
+
+def row_method(row: Row) -> Method:
+    """Return the row's method with its options."""
+    return build_method(str(row.method), row.options)
+
+
+def _refinement(row: Row) -> Refinement:
+    assert row.refine is not None
+    return build_refinement(row.refine, row.refine_options)
+
+
+def _plain(options: Any) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(options)))
+    return plain
+
+
+def _crf_constants(changes: Mapping[str, float]) -> dict[str, Any]:
+    from benchmark.crf import CrfOptions
+
+    changed = {**_plain(CrfOptions()), **changes}
+    return _plain(parse_options("crf_constants", CrfOptions, changed))
