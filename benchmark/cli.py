@@ -15,7 +15,6 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.plan import Plan
     from benchmark.store import Store
-    from benchmark.user_files import UserFiles
 
 app = typer.Typer(
     add_completion=True,
@@ -358,6 +357,7 @@ def _plan(
     from benchmark.plan import make_plan
     from benchmark.profiles import load_profile
     from benchmark.tables import load_table
+    from benchmark.user_files import UserFiles
 
     chosen_table, chosen_profile = load_table(table), load_profile(profile)
     wanted = [name for name, kind in chosen_profile.weights.items() if kind.source == "user"]
