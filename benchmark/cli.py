@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.errors import BenchmarkError
+from benchmark.given import Classes, Given, Labels, LabelsCsv, split_names, takes_given
 
 if TYPE_CHECKING:
     from benchmark.plan import Plan
@@ -39,38 +40,12 @@ class Listed(StrEnum):
     stages = "stages"
 
 
-class LabelSourceName(StrEnum):
-    """Where image labels come from."""
-
-    csv = "csv"
-    xml = "xml"
-    masks = "masks"
-
-
 Table = Annotated[str, typer.Option("--table", help="Id of a table; see `list tables`.")]
-ProfileName = Annotated[str, typer.Option("--profile", help="scenes, light or paper.")]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, 3 for an interval.")]
 StoreFolder = Annotated[
     Path, typer.Option("--store", envvar="WSSS_STORE", help="Folder of finished stages.")
 ]
 Results = Annotated[Path, typer.Option("--results", help="Folder that the tables are written to.")]
-Data = Annotated[Path | None, typer.Option("--data", help="Folder in VOC layout.")]
-Classes = Annotated[
-    str | None, typer.Option("--classes", help="Evaluated classes, comma-separated [all 20].")
-]
-Labels = Annotated[
-    LabelSourceName | None, typer.Option("--labels", help="Source of the image labels.")
-]
-LabelsCsv = Annotated[
-    Path | None, typer.Option("--labels-csv", help="CSV with a column id and one a class.")
-]
-WeightFiles = Annotated[
-    list[str] | None,
-    typer.Option("--weights", help="Initial weights: FILE, or NAME=FILE where there are several."),
-]
-SaliencyFolder = Annotated[
-    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, e.g. DSS=saliency/.")
-]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 KeepStale = Annotated[
     bool, typer.Option("--keep-stale", help="Use stages whose code has changed; cells say so.")
@@ -82,16 +57,11 @@ Jobs = Annotated[
 
 
 @app.command()
+@takes_given
 def run(
     table: Table,
-    profile: ProfileName = "scenes",
+    given: Given,
     seeds: Seeds = 1,
-    data: Data = None,
-    classes: Classes = None,
-    labels: Labels = None,
-    labels_csv: LabelsCsv = None,
-    weights: WeightFiles = None,
-    saliency: SaliencyFolder = None,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
     rows: Annotated[str | None, typer.Option(help="Only these rows, comma-separated ids.")] = None,
@@ -100,7 +70,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run what a table still needs and write the table beside the published one."""
-    plan = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
+    plan = given.plan(table, seeds)
     from benchmark.progress import make_progress
     from benchmark.runner import run_plan
     from benchmark.workers import default_jobs
@@ -110,7 +80,7 @@ def run(
         plan,
         finished,
         make_progress(as_json),
-        rows=_split_names(rows),
+        rows=split_names(rows),
         keep_stale=keep_stale,
         jobs=jobs or default_jobs(),
         announce=_say,
@@ -119,41 +89,31 @@ def run(
 
 
 @app.command()
+@takes_given
 def report(
     table: Table,
-    profile: ProfileName = "scenes",
+    given: Given,
     seeds: Seeds = 1,
-    data: Data = None,
-    classes: Classes = None,
-    labels: Labels = None,
-    labels_csv: LabelsCsv = None,
-    weights: WeightFiles = None,
-    saliency: SaliencyFolder = None,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
     as_json: Json = False,
 ) -> None:
     """Write the table from what the store holds; nothing is run."""
-    plan = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
+    plan = given.plan(table, seeds)
     _report(plan, _store(store), results, as_json)
 
 
 @app.command()
+@takes_given
 def plan(
     table: Table,
-    profile: ProfileName = "scenes",
+    given: Given,
     seeds: Seeds = 1,
-    data: Data = None,
-    classes: Classes = None,
-    labels: Labels = None,
-    labels_csv: LabelsCsv = None,
-    weights: WeightFiles = None,
-    saliency: SaliencyFolder = None,
     store: StoreFolder = Path("store"),
     as_json: Json = False,
 ) -> None:
     """Show the stages of a table, which are cached, and what the others will cost."""
-    made = _plan(table, profile, seeds, data, classes, labels, labels_csv, weights, saliency)
+    made = given.plan(table, seeds)
     from benchmark.listing import plan_rows, print_plan
 
     rows = plan_rows(made, _store(store))
@@ -164,22 +124,17 @@ def plan(
 
 
 @app.command()
+@takes_given
 def figures(
     table: Table,
     row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    given: Given,
     images: Annotated[int, typer.Option("--images", min=1, max=20, help="Number of images.")] = 8,
-    profile: ProfileName = "scenes",
-    data: Data = None,
-    classes: Classes = None,
-    labels: Labels = None,
-    labels_csv: LabelsCsv = None,
-    weights: WeightFiles = None,
-    saliency: SaliencyFolder = None,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
 ) -> None:
     """Draw images, attention, proxy labels and truth of a finished row; nothing is run."""
-    made = _plan(table, profile, 1, data, classes, labels, labels_csv, weights, saliency)
+    made = given.plan(table)
     from benchmark.report.sheet import write_sheet
 
     print(f"wrote {write_sheet(made, row, _store(store), results, images, announce=_say)}")
@@ -256,7 +211,7 @@ def data_check(
 
     dataset = open_voc(
         folder,
-        classes=_split_names(classes),
+        classes=split_names(classes),
         labels=labels.value if labels else None,
         labels_csv=labels_csv,
     )
@@ -341,62 +296,6 @@ def _store(folder: Path) -> Store:
     from benchmark.store import Store
 
     return Store(folder)
-
-
-def _plan(
-    table: str,
-    profile: str,
-    seeds: int,
-    data: Path | None,
-    classes: str | None,
-    labels: LabelSourceName | None,
-    labels_csv: Path | None,
-    weights: list[str] | None,
-    saliency: str | None,
-) -> Plan:
-    from benchmark.plan import make_plan
-    from benchmark.profiles import load_profile
-    from benchmark.tables import load_table
-    from benchmark.user_files import UserFiles
-
-    chosen_table, chosen_profile = load_table(table), load_profile(profile)
-    wanted = [name for name, kind in chosen_profile.weights.items() if kind.source == "user"]
-    name, folder = _named(saliency)
-    files = UserFiles(
-        data=data,
-        classes=_split_names(classes),
-        labels=labels.value if labels else None,
-        labels_csv=labels_csv,
-        weights=_weight_files(weights or [], wanted),
-        saliency=folder,
-        saliency_name=name,
-    )
-    return make_plan(chosen_table, chosen_profile, files, range(seeds))
-
-
-def _split_names(names: str | None) -> tuple[str, ...] | None:
-    return tuple(name.strip() for name in names.split(",")) if names else None
-
-
-def _named(value: str | None) -> tuple[str | None, Path | None]:
-    """Split NAME=PATH; a plain path is named after its last part."""
-    if value is None:
-        return None, None
-    name, separator, path = value.partition("=")
-    return (name, Path(path)) if separator else (Path(value).name, Path(value))
-
-
-def _weight_files(given: list[str], wanted: list[str]) -> dict[str, Path]:
-    files = {}
-    for value in given:
-        name, separator, path = value.partition("=")
-        if separator:
-            files[name] = Path(path)
-        elif len(wanted) == 1:
-            files[wanted[0]] = Path(value)
-        else:
-            raise BenchmarkError(f"--weights {value}: say which, NAME=FILE ({', '.join(wanted)})")
-    return files
 
 
 def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from benchmark.errors import BenchmarkError
 from benchmark.executor import execute, with_inputs
 from benchmark.plan import CellPlan, Plan
 from benchmark.progress import Progress
@@ -26,8 +27,12 @@ def run_plan(
     announce: Callable[[str], None],
 ) -> None:
     """Make what is not in the store yet, of all rows or of some, in ``jobs`` processes."""
+    targets = plan.targets if rows is None else plan.targets_of(rows)
+    if not targets:
+        names = ", ".join(rows or ())
+        raise BenchmarkError(f"{names}: cited, or not of profile {plan.profile.id}: nothing to run")
     execute(
-        plan.targets if rows is None else plan.targets_of(rows),
+        targets,
         store,
         STAGES,
         progress,

@@ -50,6 +50,7 @@ def refused(shell: Shell, *arguments: str) -> str:
     [
         (["run", "--table", "seenet_tabel1"], "did you mean 'seenet_table1'"),
         (["run", "--table", "x", "--profile", "scenes"], "no table 'x'"),
+        (["run", "--table", "seenet_table2", "--rows", "ccnn"], "ccnn: cited"),
         (["run", "--table", "seenet_table1", "--profile", "sceens"], "did you mean 'scenes'"),
         (["run", "--tabel", "seenet_table1"], "No such option: --tabel"),
         (["run"], "Missing option '--table'"),

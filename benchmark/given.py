@@ -1,0 +1,125 @@
+"""The options by which every command is told what to work on: a profile and the user's files."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.errors import BenchmarkError
+
+if TYPE_CHECKING:
+    from benchmark.plan import Plan
+    from benchmark.profiles import Profile
+
+
+class LabelSourceName(StrEnum):
+    """Where image labels come from."""
+
+    csv = "csv"
+    xml = "xml"
+    masks = "masks"
+
+
+ProfileName = Annotated[str, typer.Option("--profile", help="scenes, light or paper.")]
+Data = Annotated[Path | None, typer.Option("--data", help="Folder in VOC layout.")]
+Classes = Annotated[
+    str | None, typer.Option("--classes", help="Evaluated classes, comma-separated; else all 20.")
+]
+Labels = Annotated[
+    LabelSourceName | None, typer.Option("--labels", help="Source of the image labels.")
+]
+LabelsCsv = Annotated[
+    Path | None, typer.Option("--labels-csv", help="CSV with a column id and one a class.")
+]
+WeightFiles = Annotated[
+    list[str] | None,
+    typer.Option("--weights", help="Initial weights: FILE, or NAME=FILE where there are several."),
+]
+SaliencyFolder = Annotated[
+    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, e.g. DSS=saliency/.")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Given:
+    """What the user typed; the fields are the options of every command that ``takes_given``."""
+
+    profile: ProfileName = "scenes"
+    data: Data = None
+    classes: Classes = None
+    labels: Labels = None
+    labels_csv: LabelsCsv = None
+    weights: WeightFiles = None
+    saliency: SaliencyFolder = None
+
+    def plan(self, table: str, seeds: int = 1) -> Plan:
+        """Return the plan of one table; BenchmarkError where a name or a file is wrong."""
+        from benchmark.plan import make_plan
+        from benchmark.profiles import load_profile
+        from benchmark.tables import load_table
+        from benchmark.user_files import UserFiles
+
+        chosen_table, profile = load_table(table), load_profile(self.profile)
+        saliency_name, saliency = _named(self.saliency)
+        files = UserFiles(
+            data=self.data,
+            classes=split_names(self.classes),
+            labels=self.labels.value if self.labels else None,
+            labels_csv=self.labels_csv,
+            weights=_weight_files(self.weights or [], profile),
+            saliency=saliency,
+            saliency_name=saliency_name,
+        )
+        return make_plan(chosen_table, profile, files, range(seeds))
+
+
+def takes_given(command: Callable[..., None]) -> Callable[..., None]:
+    """Show the fields of ``Given`` as options of a command that has a parameter ``given``."""
+    shared = inspect.signature(Given, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True).parameters
+
+    @functools.wraps(command)
+    def called(**values: Any) -> None:
+        given = Given(**{name: values.pop(name) for name in shared})
+        command(given=given, **values)
+
+    parameters: list[inspect.Parameter] = []
+    for parameter in own.values():
+        parameters += shared.values() if parameter.name == "given" else [parameter]
+    keywords = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in parameters]
+    called.__signature__ = inspect.Signature(keywords)  # type: ignore[attr-defined]
+    return called
+
+
+def split_names(names: str | None) -> tuple[str, ...] | None:
+    """Return the parts of a comma-separated list; None for none."""
+    return tuple(name.strip() for name in names.split(",")) if names else None
+
+
+def _named(value: str | None) -> tuple[str | None, Path | None]:
+    """Split NAME=PATH; a plain path is named after its last part."""
+    if value is None:
+        return None, None
+    name, separator, path = value.partition("=")
+    return (name, Path(path)) if separator else (Path(value).name, Path(value))
+
+
+def _weight_files(given: list[str], profile: Profile) -> dict[str, Path]:
+    wanted = [name for name, kind in profile.weights.items() if kind.source == "user"]
+    files = {}
+    for value in given:
+        name, separator, path = value.partition("=")
+        if separator:
+            files[name] = Path(path)
+        elif len(wanted) == 1:
+            files[wanted[0]] = Path(value)
+        else:
+            raise BenchmarkError(f"--weights {value}: say which, NAME=FILE ({', '.join(wanted)})")
+    return files
