@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 
 import numpy as np
@@ -45,6 +45,17 @@ class CrfOptions:
     bilateral_weight: float = 4.0
     bilateral_sd_xy: float = 49.0
     bilateral_sd_rgb: float = 5.0
+
+
+CRF_CONSTANTS = tuple(field.name for field in fields(CrfOptions))
+WIDE_CRF = CrfOptions(bilateral_weight=10.0, bilateral_sd_xy=80.0, bilateral_sd_rgb=13.0)
+"""The constants with which the released code of arXiv:1803.10464 makes its labels."""
+
+
+def wide_crf(**changes: float) -> CrfOptions:
+    """Return ``WIDE_CRF`` with some constants changed; in table files every number is a float."""
+    changed = replace(WIDE_CRF, **changes)  # type: ignore[arg-type]
+    return replace(changed, iterations=int(changed.iterations))
 
 
 @dataclass(frozen=True)

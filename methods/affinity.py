@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.crf import CrfOptions, dense_crf
+from benchmark.crf import WIDE_CRF, CrfOptions, dense_crf
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Fraction, Head, Paper, TrainingRecipe
 from benchmark.proxy import resize_maps
@@ -70,12 +70,12 @@ class AffinityNet(Refinement):
         beta: float = 8.0
         doublings: int = 8
         momentum: Fraction = 5e-4
-        crf_iterations: int = 10
-        crf_gaussian_weight: float = 3.0
-        crf_gaussian_sd: float = 3.0
-        crf_bilateral_weight: float = 10.0
-        crf_bilateral_sd_xy: float = 80.0
-        crf_bilateral_sd_rgb: float = 13.0
+        crf_iterations: int = WIDE_CRF.iterations
+        crf_gaussian_weight: float = WIDE_CRF.gaussian_weight
+        crf_gaussian_sd: float = WIDE_CRF.gaussian_sd
+        crf_bilateral_weight: float = WIDE_CRF.bilateral_weight
+        crf_bilateral_sd_xy: float = WIDE_CRF.bilateral_sd_xy
+        crf_bilateral_sd_rgb: float = WIDE_CRF.bilateral_sd_rgb
 
         def crf(self) -> CrfOptions:
             """Return the CRF's constants."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,15 @@ def test_refined_maps_have_a_background_and_the_same_classes(made: Made) -> None
         assert classes.tolist() == raw.read(image_id)[1].tolist()
         assert min(maps.min(), background.min()) >= 0
         assert max(maps.max(), background.max()) <= 1
+
+
+def test_labels_of_maps_without_the_background_they_need_are_refused(made: Made) -> None:
+    refined = next(
+        s for s in stages(made.plan, "labels") if s.config["recipe"].startswith("argmax")
+    )
+    raw = replace(refined, inputs={**refined.inputs, "maps": refined.inputs["maps"].inputs["maps"]})
+    with pytest.raises(BenchmarkError, match="argmax_background needs background maps"):
+        execute([raw], made.store, STAGES, SilentProgress(), announce=lambda line: None)
 
 
 def test_labels_are_the_argmax_of_the_refined_maps(made: Made) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from benchmark.crf import CRF_CONSTANTS
 from benchmark.errors import BenchmarkError
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
 from benchmark.proxy.cues import localisation_cues
@@ -22,8 +23,8 @@ from benchmark.proxy.harmonic import (
     harmonic_threshold,
     released,
 )
-from benchmark.proxy.regions import RefinementRules, refined_regions, smallest_region
-from benchmark.proxy.scores import CRF_CONSTANTS, argmax_background, argmax_background_crf
+from benchmark.proxy.regions import refined_regions, smallest_region
+from benchmark.proxy.scores import argmax_background, argmax_background_crf
 from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
 
@@ -33,7 +34,6 @@ __all__ = [
     "Floats",
     "Labels",
     "Recipe",
-    "RefinementRules",
     "ReleaseRules",
     "algorithm1",
     "argmax_background",
@@ -85,7 +85,7 @@ RECIPES: dict[str, Recipe] = {
     "refined_regions": Recipe(
         refined_regions,
         ("background", "image"),
-        tuple(field.name for field in fields(RefinementRules)),
+        ("foreground_above", "background_below", "tau", *CRF_CONSTANTS),
     ),
     "harmonic_threshold": Recipe(harmonic_threshold, ("saliency",), ("weight", "threshold")),
     "cues": Recipe(localisation_cues, ("background",), ("foreground", "background_share")),

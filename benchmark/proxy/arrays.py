@@ -59,6 +59,21 @@ def argmax(background: Floats, scores: Floats, ids: NDArray[np.int64]) -> Labels
     return np.concatenate([[0], ids]).astype(np.uint8)[best]
 
 
+def paint(
+    labels: Labels,
+    regions: NDArray[np.bool_],
+    ids: NDArray[np.int64],
+    areas: NDArray[np.int64] | None = None,
+) -> None:
+    """Write each id over its region (K, H, W) of ``labels``, the smallest region on top.
+
+    ``areas`` (K,) are the regions' sizes unless given. Of equal ones the lower id is on top.
+    """
+    sizes = regions.sum(axis=(1, 2)) if areas is None else areas
+    for place in np.lexsort((-ids, -sizes)):  # the one painted last is seen
+        labels[regions[place]] = ids[place]
+
+
 def min_max(maps: Floats) -> Floats:
     """Spread each map over [0, 1]; a constant map becomes 0."""
     low = maps.min(axis=(1, 2), keepdims=True, initial=1.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.proxy.arrays import VOID, Floats, Labels, checked
+from benchmark.proxy.arrays import VOID, Floats, Labels, checked, paint
 
 
 def localisation_cues(
@@ -34,9 +34,7 @@ def localisation_cues(
     if background_share > 0 and background.min() < background.max():
         labels[background >= _highest(background, background_share)] = 0
     regions = maps > foreground * maps.max(axis=(1, 2), keepdims=True, initial=0.0)
-    areas = regions.sum(axis=(1, 2))
-    for index in np.lexsort((ids, areas))[::-1]:  # the one painted last stays
-        labels[regions[index]] = ids[index]
+    paint(labels, regions, ids)
     return labels
 
 

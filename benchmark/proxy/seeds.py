@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.proxy.arrays import VOID, Floats, Labels, checked, required
+from benchmark.proxy.arrays import VOID, Floats, Labels, checked, paint, required
 
 
 def seeds(
@@ -33,13 +33,11 @@ def seeds(
     maps, ids, sal = checked(maps, classes, required(saliency, "seeds"))
     highest = maps.max(axis=(1, 2), keepdims=True, initial=0.0)
     regions = np.concatenate([sal[None] < background, maps > foreground * highest])
-    values = [0, *ids.tolist()]
+    values = np.concatenate([[0], ids])
     areas = regions.sum(axis=(1, 2))
     if not rank_background:
         areas[0] = sal.size + 1
     labels = np.full(sal.shape, VOID, np.uint8)
-    # The last one painted is seen: the smallest, and of equal areas the lowest id.
-    for place in sorted(range(len(values)), key=lambda place: (-areas[place], -values[place])):
-        labels[regions[place]] = values[place]
+    paint(labels, regions, values, areas)
     labels[regions[0] & np.isin(labels, [boat, train])] = 0
     return labels
