@@ -155,6 +155,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     _, constants = graph.label_recipe(row)
     segmented = segments(column)
     used = graph.family(row).weights if segmented else graph.profile.attention.weights
+    saliency = _uses_saliency(graph, row)
     return ProtocolCard(
         stage=evaluation.stage,
         dataset=_dataset_name(graph),
@@ -163,6 +164,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         classes=graph.voc.classes if graph.voc else CLASS_NAMES,
         image_labels=graph.voc.labels if graph.voc else "csv",
         labels_at_test="none" if segmented else "image labels",
+        refinement=row.refine or "none",
         threshold=constants.get("threshold", "none"),
         threshold_policy="fixed",
         scales=evaluation.scales,
@@ -170,8 +172,8 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         crf=evaluation.crf,
         network=_network_name(graph, row) if segmented else used,
         initial_weights=graph.profile.weights[used].title,
-        saliency=_saliency_name(graph) if _uses_saliency(graph, row) else "none",
-        supervision="I+S" if _uses_saliency(graph, row) else "I",
+        saliency=_saliency_name(graph) if saliency else "none",
+        supervision="I+S" if saliency else "I",
         profile=graph.profile.id,
     )
 

@@ -89,6 +89,12 @@ def stages(plan: Plan, name: str) -> list[Stage]:
 # --- the plan -----------------------------------------------------------------------------------
 
 
+def test_the_card_names_the_refinement(plan: Plan) -> None:
+    assert {cell.card.refinement for cell in plan.cells} == {plan.table.rows[0].refine}
+    others = make_plan(load_table("seenet_table1"), load_profile("scenes"), UserFiles(), (0,))
+    assert {cell.card.refinement for cell in others.cells} == {"none"}
+
+
 def test_labels_rest_on_the_refined_maps_and_these_on_the_splits_maps(plan: Plan) -> None:
     splits = {"train_aug": 0, "val": 0}
     for stage in stages(plan, "labels"):

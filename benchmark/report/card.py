@@ -15,6 +15,7 @@ TITLES = {
     "classes": "classes",
     "image_labels": "image labels from",
     "labels_at_test": "image labels at test",
+    "refinement": "refinement of the maps",
     "threshold": "threshold of the proxy labels",
     "threshold_policy": "threshold is",
     "scales": "test scales",
@@ -43,6 +44,7 @@ class ProtocolCard:
     classes: tuple[str, ...]  # the evaluated ones, background left out
     image_labels: str | None  # "csv" | "xml" | "masks"
     labels_at_test: str  # "none" | "image labels"
+    refinement: str | None  # "none"
     threshold: float | str | None  # "none": the labels come from an argmax alone
     threshold_policy: str  # "fixed" | "tuned" (on which split) | "oracle"
     scales: tuple[float, ...]
@@ -102,6 +104,7 @@ def published_card(table: Table, row: Row, column: Column) -> ProtocolCard:
         classes=protocol.classes,
         image_labels=protocol.image_labels,
         labels_at_test=protocol.labels_at_test,
+        refinement=row.refine or "none",
         threshold=protocol.threshold,
         threshold_policy=protocol.threshold_policy,
         scales=evaluation.scales,

@@ -23,6 +23,7 @@ CHANGES = {
     "classes": ("cat", "dog"),
     "image_labels": "csv",
     "labels_at_test": "image labels",
+    "refinement": "affinity",
     "threshold": 0.3,
     "threshold_policy": "oracle",
     "scales": (0.5, 1.0),
