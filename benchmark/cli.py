@@ -166,6 +166,27 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    groups: Annotated[
+        str | None, typer.Option(help="scoring, crf, loading; comma-separated; else all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast the suite is beside the plain way of doing the same."""
+    import dataclasses
+
+    from benchmark.bench import run_benchmarks
+    from benchmark.listing import print_listed
+    from benchmark.progress import make_progress
+
+    figures = run_benchmarks(split_names(groups), make_progress(as_json))
+    if as_json:
+        _print_json([{**dataclasses.asdict(one), "ratio": one.ratio} for one in figures])
+    else:
+        print_listed([one.shown() for one in figures])
+
+
 @data_app.command("scenes")
 def data_scenes(
     folder: Annotated[Path, typer.Argument(help="A new folder for the images.")],
