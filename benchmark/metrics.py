@@ -32,7 +32,7 @@ def confusion_counts(
         raise ValueError(f"ids must be uint8, not {truth.dtype} and {prediction.dtype}")
     if not 1 <= num_classes <= VOID:
         raise ValueError(f"num_classes must be in 1..{VOID}, not {num_classes}")
-    pairs = (truth.astype(np.intp) << 8) | prediction
+    pairs = (truth.astype(np.uint16) << 8) | prediction
     table = np.bincount(pairs.ravel(), minlength=1 << 16).reshape(256, 256)
     if table[num_classes:VOID].any() or table[:, num_classes:VOID].any():
         raise ValueError(f"an id is neither below {num_classes} nor {VOID}")
