@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make or check a folder of images.")
 weights_app = typer.Typer(no_args_is_help=True, help="Initial weights that the package ships.")
-methods_app = typer.Typer(no_args_is_help=True, help="Check a method that you add.")
+methods_app = typer.Typer(no_args_is_help=True, help="Begin or check a method that you add.")
 app.add_typer(data_app, name="data")
 app.add_typer(methods_app, name="methods")
 app.add_typer(weights_app, name="weights")
@@ -256,6 +256,22 @@ def weights_make(
 
     accuracy = make_weights(name, out, make_progress())
     print(f"wrote {out} (accuracy on held-out generated objects: {accuracy:.3f})")
+
+
+@methods_app.command("new")
+def methods_new(
+    name: Annotated[str, typer.Argument(help="The method's name, e.g. my_method.")],
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the package is written; by default ./NAME.")
+    ] = None,
+) -> None:
+    """Write the package of a new method: it runs, tests itself, and has a table of its own."""
+    from benchmark.new_method import write_method_package
+
+    root = folder or Path(name)
+    for path in write_method_package(name, root):
+        print(f"wrote {path}")
+    print(f"now: pip install -e {root}; python -m benchmark run --table {name}_table1")
 
 
 @methods_app.command("check")

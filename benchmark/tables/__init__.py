@@ -1,8 +1,14 @@
-"""Published tables as data: ``load_table(ID)``. One TOML file each, in this folder."""
+"""Published tables as data: ``load_table(ID)``. One TOML file each, in this folder.
+
+Another package adds tables by naming, in the entry point group ``wsss_benchmark.tables``, one of
+its packages: every TOML file in it is a table.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -37,18 +43,37 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+GROUP = "wsss_benchmark.tables"
 
 
 def table_ids() -> tuple[str, ...]:
     """Return the ids of all tables, sorted."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
+    return tuple(sorted(_files()))
 
 
 def load_table(table_id: str) -> Table:
     """Return the table of that id; BenchmarkError, with the near name, where there is none."""
-    if table_id not in table_ids():
-        raise BenchmarkError(near_name("table", table_id, table_ids()))
-    return read_table(FOLDER / f"{table_id}.toml")
+    files = _files()
+    if table_id not in files:
+        raise BenchmarkError(near_name("table", table_id, files))
+    return read_table(files[table_id])
+
+
+def _files() -> dict[str, Path]:
+    """Return every table's file by id; of equal ids this package's own is meant."""
+    folders = [FOLDER]
+    for point in sorted(entry_points(group=GROUP)):
+        folders += _folders(point.value)
+    return {path.stem: path for folder in folders[::-1] for path in folder.glob("*.toml")}
+
+
+def _folders(package: str) -> list[Path]:
+    """Return where a package lies; nowhere if it is broken, so that it breaks no other table."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except Exception:  # the package above it is imported for this, and may fail in any way
+        return []
+    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def read_table(path: Path) -> Table:
