@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from benchmark.configs import config_digest, config_path
+from benchmark.crf import CrfOptions, wide_crf
 from benchmark.data.voc import VocDataset
 from benchmark.errors import BenchmarkError
 from benchmark.method import Head, Method, TrainingRecipe
@@ -411,7 +412,7 @@ class StageGraph:
                 **self._network_config(row),
                 **settings,
                 "flip": False,
-                "crf": _crf_constants({}) if settings["crf"] else None,
+                "crf": _plain(wide_crf()) if settings["crf"] else None,
             },
             inputs={**inputs, "segmentation": self.segmentation(row, seed)},
             locations={**locations, "config": str(self.network_path(row))},
@@ -566,7 +567,5 @@ def _plain(options: Any) -> dict[str, Any]:
 
 
 def _crf_constants(changes: Mapping[str, float]) -> dict[str, Any]:
-    from benchmark.crf import CrfOptions
-
     changed = {**_plain(CrfOptions()), **changes}
     return _plain(parse_options("crf_constants", CrfOptions, changed))

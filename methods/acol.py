@@ -36,7 +36,12 @@ class ACoL(Method):
         "arXiv:1804.06962",
     )
     supervision = "I+S"
-    backbone_options: ClassVar[Mapping[str, Any]] = {"output_stride": 8, "pool_kernel": 3}
+    backbone_options: ClassVar[Mapping[str, Any]] = {
+        "output_stride": 8,
+        "pool_kernel": 3,
+        "pool5": True,
+    }
+    """Pools 4 and 5 keep the size; no convolution is dilated (the released code's)."""
 
     @dataclass(frozen=True)
     class Options:

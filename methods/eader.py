@@ -13,8 +13,8 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -43,6 +43,9 @@ from methods.nn.grad_cam import (
 from methods.nn.heads import conv_head, start_classifier
 from methods.nn.zones import image_label_loss, logits
 
+if TYPE_CHECKING:
+    from benchmark.attention import Trainer
+
 EPOCHS = 10
 IMAGES = 10_582
 BATCH = 16
@@ -68,6 +71,8 @@ class EADER(Method):
         ``alpha`` weighs the attention mining loss, ``beta`` the attention's area; the mask is
         sigmoid(omega · (attention - sigma)). ``localiser_steps`` and ``adversary_steps`` take
         turns, the localiser first; with 0 adversary steps the localiser learns at every step.
+        They count steps of C's own schedule: in a shorter one both are shorter in proportion, so
+        that the adversary has learned before most of the localiser's turns there too.
         ``normalisation`` of mining and area: over the ``pairs`` of an image and a class it holds
         (C), or over all ``classes`` of all images (S). ``attention`` at the last feature map:
         Grad-CAM with constant weights, or CAM, not clipped at 0, whose weights learn too (C both).
@@ -107,6 +112,19 @@ class EADER(Method):
     def inference(self) -> InferenceRecipe:
         """C's: one scale, no mirror image."""
         return InferenceRecipe(flip=False)
+
+    def fit(self, network: Any, trainer: Trainer) -> None:
+        """Train both networks in turns of their share of the schedule."""
+        trainer.run(network, self.in_schedule_of(trainer.recipe.iterations).losses)
+
+    def in_schedule_of(self, iterations: int) -> EADER:
+        """Return the method with turns that are to ``iterations`` what they are to C's number."""
+        share = min(1.0, iterations / self.training().iterations)
+        turns = {
+            name: max(1, round(share * steps)) if (steps := getattr(self.options, name)) else 0
+            for name in ("localiser_steps", "adversary_steps")
+        }
+        return type(self)(replace(self.options, **turns))
 
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
         """The losses of the network whose turn it is; no gradient reaches the other's weights."""

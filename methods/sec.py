@@ -41,8 +41,12 @@ class SEC(Method):
         "ECCV 2016",
         "arXiv:1603.06098",
     )
-    backbone_options: ClassVar[Mapping[str, Any]] = {"output_stride": 8, "pool_kernel": 3}
-    """Pool 4 keeps the size, where SEC's classifier has none."""
+    backbone_options: ClassVar[Mapping[str, Any]] = {
+        "output_stride": 8,
+        "pool_kernel": 3,
+        "pool4": False,
+    }
+    """Pools 4 and 5 are removed."""
 
     @dataclass(frozen=True)
     class Options:

@@ -91,7 +91,7 @@ def test_the_paper_profile_has_the_papers_constants(paper: Profile, files: UserF
     }
     acol = next(c for c in stages(plan, "attention") if c["method"] == "acol")
     assert isinstance(acol["backbone"], dict)
-    assert acol["backbone"]["options"] == {"output_stride": 8, "pool_kernel": 3}
+    assert acol["backbone"]["options"] == {"output_stride": 8, "pool_kernel": 3, "pool5": True}
 
 
 def test_a_folder_that_is_not_voc_2012_is_refused(files: UserFiles) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.proxy import (
     RECIPES,
@@ -183,7 +184,7 @@ def apply(
     """Call a recipe with what it needs; the saliency's opposite stands for the background."""
     image = np.full((*maps.shape[1:], 3), 128, np.uint8)
     background = None if saliency is None else 1 - saliency
-    given = {"saliency": saliency, "background": background, "image": image}
+    given = {"saliency": saliency, "background": background, "image": image, "names": CLASS_NAMES}
     needed = {need: given[need] for need in RECIPES[name].needs}
     return RECIPES[name].function(maps, np.array(ids, dtype=int), **needed, **constants)
 

@@ -51,7 +51,7 @@ __all__ = [
     "smallest_region",
 ]
 
-Need = Literal["saliency", "background", "image"]
+Need = Literal["saliency", "background", "image", "names"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Recipe:
     Attributes:
         function: Takes maps, class ids, what it needs and its constants.
         needs: ``saliency`` (H, W) in [0, 1]; ``background``, the method's own background map
-            (H, W) in [0, 1]; ``image`` (H, W, 3) uint8.
+            (H, W) in [0, 1]; ``image`` (H, W, 3) uint8; ``names`` of the data set's classes, id 1
+            first.
         constants: Their names.
     """
 
@@ -77,7 +78,9 @@ RECIPES: dict[str, Recipe] = {
     ),
     "background_threshold": Recipe(background_threshold, (), ("threshold",)),
     "seeds": Recipe(
-        seeds, ("saliency",), ("foreground", "background", "rank_background", "boat", "train")
+        seeds,
+        ("saliency", "names"),
+        ("foreground", "background", "rank_background", "boat_and_train"),
     ),
     "smallest_region": Recipe(
         smallest_region, ("background",), ("foreground_above", "background_below")

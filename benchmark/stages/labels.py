@@ -39,6 +39,8 @@ def _needed(
 
     if need == "image":
         return dataset.image(image_id)
+    if need == "names":
+        return dataset.classes
     shape = dataset.image_size(image_id)
     if need == "saliency":
         return read_saliency(work.inputs["saliency"] / "saliency", image_id, shape)

@@ -273,6 +273,42 @@ class TestSchedule:
         method = EADER(EADER.Options(localiser_steps=7, adversary_steps=0))
         assert all(method.trains_localiser(step) for step in range(50))
 
+    def test_in_a_shorter_schedule_the_turns_are_shorter_in_proportion(self) -> None:
+        def turns(iterations: int, **options: int) -> tuple[int, int]:
+            made = EADER(EADER.Options(**options)).in_schedule_of(iterations).options
+            return made.localiser_steps, made.adversary_steps
+
+        assert EADER().training().iterations == 6620
+        assert turns(6620) == (200, 200)
+        assert turns(400) == (12, 12)  # 200 * 400 / 6620 = 12.08
+        assert turns(400, localiser_steps=400, adversary_steps=100) == (24, 6)
+        assert turns(10) == (1, 1)
+        assert turns(400, adversary_steps=0)[1] == 0
+        assert turns(20_000) == (200, 200)
+
+    def test_most_of_the_localisers_turns_follow_one_of_the_adversarys_in_any_schedule(
+        self,
+    ) -> None:
+        for iterations in (220, 400, 6620):
+            method = EADER().in_schedule_of(iterations)
+            turns = [method.trains_localiser(step) for step in range(iterations)]
+            first = turns.index(False)
+            assert sum(turns[first:]) > 0.8 * sum(turns)
+
+    def test_the_training_takes_the_turns_of_its_own_schedule(self) -> None:
+        steps: list[bool] = []
+
+        class Recorder:
+            recipe = TrainingRecipe(iterations=331)
+
+            def run(self, network: nn.Module, losses: Any) -> None:
+                method = losses.__self__
+                steps.extend(method.trains_localiser(step) for step in range(40))
+
+        method, network = build()
+        method.fit(network, Recorder())  # type: ignore[arg-type]
+        assert steps == ([True] * 10 + [False] * 10) * 2
+
     @pytest.mark.parametrize(
         ("option", "value"),
         [("localiser_steps", 0), ("adversary_steps", -1), ("omega", 0), ("beta", -1.0)],
@@ -354,8 +390,10 @@ def pictures() -> LabelledImages:
 
 def prepared() -> tuple[EADER, nn.Module]:
     torch.manual_seed(0)
-    method = build_method("eader", {"localiser_steps": 2, "adversary_steps": 2})
+    turn = round(2 * 6620 / RECIPE.iterations)  # 2 steps in the schedule that is run here
+    method = build_method("eader", {"localiser_steps": turn, "adversary_steps": turn})
     assert isinstance(method, EADER)
+    assert method.in_schedule_of(RECIPE.iterations).options.localiser_steps == 2
     return method, method.network(build_backbone("vgg16", width=0.125), CLASSES, Head())
 
 
@@ -374,7 +412,7 @@ def test_an_interruption_at_and_around_a_change_of_turns_changes_nothing(
     method.fit(whole, trainer(tmp_path / "whole"))
     monkeypatch.setattr("benchmark.attention.CHECKPOINT_SECONDS", -1.0)
     method, network = prepared()
-    losses, calls = method.losses, []
+    losses, calls = method.in_schedule_of(RECIPE.iterations).losses, []
 
     def interrupted(network: Any, batch: Batch) -> dict[str, Tensor]:
         if len(calls) == done:

