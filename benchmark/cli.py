@@ -54,6 +54,10 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Stages made at once; by default one a GPU, or one a core."),
 ]
+Rows = Annotated[str | None, typer.Option("--rows", help="Only these rows, comma-separated ids.")]
+OneRow = Annotated[
+    str | None, typer.Option("--rows", help="The row that the files of --from are for.")
+]
 
 
 @app.command()
@@ -64,13 +68,13 @@ def run(
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
-    rows: Annotated[str | None, typer.Option(help="Only these rows, comma-separated ids.")] = None,
+    rows: Rows = None,
     jobs: Jobs = None,
     keep_stale: KeepStale = False,
     as_json: Json = False,
 ) -> None:
     """Run what a table still needs and write the table beside the published one."""
-    plan = given.plan(table, seeds)
+    plan = given.plan(table, seeds, split_names(rows))
     from benchmark.progress import make_progress
     from benchmark.runner import run_plan
     from benchmark.workers import default_jobs
@@ -96,10 +100,12 @@ def report(
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
+    rows: OneRow = None,
     as_json: Json = False,
 ) -> None:
     """Write the table from what the store holds; nothing is run."""
-    plan = given.plan(table, seeds)
+    _check_one_row(given, rows)
+    plan = given.plan(table, seeds, split_names(rows))
     _report(plan, _store(store), results, as_json)
 
 
@@ -110,17 +116,19 @@ def plan(
     given: Given,
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
+    rows: OneRow = None,
     as_json: Json = False,
 ) -> None:
     """Show the stages of a table, which are cached, and what the others will cost."""
-    made = given.plan(table, seeds)
+    _check_one_row(given, rows)
+    made = given.plan(table, seeds, split_names(rows))
     from benchmark.listing import plan_rows, print_plan
 
-    rows = plan_rows(made, _store(store))
+    stages = plan_rows(made, _store(store))
     if as_json:
-        _print_json(rows)
+        _print_json(stages)
     else:
-        print_plan(rows)
+        print_plan(stages)
 
 
 @app.command()
@@ -134,7 +142,7 @@ def figures(
     results: Results = Path("results"),
 ) -> None:
     """Draw images, attention, proxy labels and truth of a finished row; nothing is run."""
-    made = given.plan(table)
+    made = given.plan(table, rows=[row])
     from benchmark.report.sheet import write_sheet
 
     print(f"wrote {write_sheet(made, row, _store(store), results, images, announce=_say)}")
@@ -335,6 +343,11 @@ def _store(folder: Path) -> Store:
     return Store(folder)
 
 
+def _check_one_row(given: Given, rows: str | None) -> None:
+    if rows is not None and not given.released:
+        raise BenchmarkError("--rows goes with --from here: a table is shown whole")
+
+
 def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:
     from benchmark.report.console import print_report
     from benchmark.report.server import load_server_scores
@@ -343,8 +356,8 @@ def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:
 
     server_scores = load_server_scores(results / plan.profile.id, plan.table)
     made = report_plan(plan, store, server_scores)
-    written = [*write_report(made, results), write_index(results)]
+    written = [*write_report(made, results, plan.name), write_index(results)]
     if as_json:
-        print((results / plan.profile.id / f"{plan.table.id}.json").read_text())
+        print((results / plan.profile.id / f"{plan.name}.json").read_text())
     else:
         print_report(made, written)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -45,6 +45,14 @@ WeightFiles = Annotated[
 SaliencyFolder = Annotated[
     str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, e.g. DSS=saliency/.")
 ]
+From = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--from",
+        help="Start one row from released files: labels=DIR, cues=FILE, maps=DIR or maps=FILE, "
+        "attention=WEIGHTS.",
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +66,16 @@ class Given:
     labels_csv: LabelsCsv = None
     weights: WeightFiles = None
     saliency: SaliencyFolder = None
+    released: From = None
 
-    def plan(self, table: str, seeds: int = 1) -> Plan:
-        """Return the plan of one table; BenchmarkError where a name or a file is wrong."""
-        from benchmark.plan import make_plan
+    def plan(self, table: str, seeds: int = 1, rows: Sequence[str] | None = None) -> Plan:
+        """Return the plan of one table; BenchmarkError where a name or a file is wrong.
+
+        ``rows`` names the one row that released files are for.
+        """
+        from benchmark.plan import make_plan, one_row
         from benchmark.profiles import load_profile
+        from benchmark.released import parse_released
         from benchmark.tables import load_table
         from benchmark.user_files import UserFiles
 
@@ -77,7 +90,10 @@ class Given:
             saliency=saliency,
             saliency_name=saliency_name,
         )
-        return make_plan(chosen_table, profile, files, range(seeds))
+        released = parse_released(self.released or [])
+        if released:
+            chosen_table = one_row(chosen_table, rows)
+        return make_plan(chosen_table, profile, files, range(seeds), released)
 
 
 def takes_given(command: Callable[..., None]) -> Callable[..., None]:

@@ -20,6 +20,7 @@ from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
 from benchmark.proxy import find_recipe
 from benchmark.refinement import Refinement, build_refinement
 from benchmark.registry import build_method, parse_options
+from benchmark.released import NotReleased, Released, ReleasedFiles
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.store import Stage
 from benchmark.tables import Column, Row
@@ -51,9 +52,12 @@ training), and a CRF.
 class StageGraph:
     """Builds stages; stages with equal contents are equal, however often they are built."""
 
-    def __init__(self, profile: Profile, files: UserFiles) -> None:
+    def __init__(
+        self, profile: Profile, files: UserFiles, released: Released | None = None
+    ) -> None:
         self.profile = profile
         self.files = files
+        self.released = released or {}
         self._sha256 = cache(file_digest)  # every stage that uses a file asks for its digest
         self._folder_digest = cache(folder_digest)
         self.voc: VocDataset | None = None
@@ -197,11 +201,13 @@ class StageGraph:
         return cast(SaliencyRecipe, recipe)
 
     def attention(self, row: Row, seed: int) -> Stage:
-        """Train the row's attention network."""
+        """Train the row's attention network; NotReleased where released files leave it out."""
         method = row_method(row)
         settings = self.profile.attention
-        weights = self.profile.weights[settings.weights]
-        changes = method.backbone_options if settings.follow_method else {}
+        if "attention" in self.released:
+            return self._released_attention(row, self.released["attention"])
+        if self.released and not (set(self.released) == {"maps"} and row.refine):
+            raise NotReleased("no attention network is trained: what comes after it is given")
         config, inputs, locations = self.data()
         return Stage(
             name="attention",
@@ -210,11 +216,7 @@ class StageGraph:
                 "method": row.method,
                 "options": _training_options(method),
                 "recipe": _plain(self._recipe(method)),
-                "backbone": {
-                    "architecture": weights.architecture,
-                    "options": {**weights.options, **changes, **settings.options},
-                    "head": _plain(parse_options("head", Head, settings.head)),
-                },
+                "backbone": self._attention_backbone(method),
                 "seed": seed,
             },
             inputs={
@@ -235,8 +237,49 @@ class StageGraph:
             ),
         )
 
+    def _attention_backbone(self, method: Method) -> dict[str, Any]:
+        """Return what the attention network is built from."""
+        settings = self.profile.attention
+        weights = self.profile.weights[settings.weights]
+        changes = method.backbone_options if settings.follow_method else {}
+        return {
+            "architecture": weights.architecture,
+            "options": {**weights.options, **changes, **settings.options},
+            "head": _plain(parse_options("head", Head, settings.head)),
+        }
+
+    def _released_attention(self, row: Row, files: ReleasedFiles) -> Stage:
+        """Take the row's attention network from released weights."""
+        method = row_method(row)
+        config, inputs, locations = self.data()
+        return Stage(
+            name="released_attention",
+            config={
+                **config,
+                "method": row.method,
+                "options": _training_options(method),
+                "backbone": self._attention_backbone(method),
+                "test_size": self._recipe(method).test_size,
+                "sha256": files.sha256,
+            },
+            inputs={**inputs, **self._seen_saliency(row, saliency_val="val")},
+            locations={**locations, "weights": str(files.path)},
+            label=f"attention {row.id} from {files.name}",
+            code=(
+                "benchmark.stages.released:released_attention",
+                "benchmark.stages.released:load_strictly",
+                *READING,
+                "benchmark.attention",
+                "benchmark.backbones",
+                "benchmark.backbones_resnet38",
+                *method_code(type(method)),
+            ),
+        )
+
     def maps(self, row: Row, split: str, seed: int) -> Stage:
         """Read the attention maps of one split."""
+        if "maps" in self.released:
+            return self._released_images(self.released["maps"], "released_maps", split)
         method = row_method(row)
         config, inputs, locations = self.data()
         return Stage(
@@ -261,6 +304,31 @@ class StageGraph:
                 "benchmark.attention:fuse",
                 "benchmark.maps",
                 *method_code(type(method)),
+            ),
+        )
+
+    def _released_images(self, files: ReleasedFiles, name: str, split: str) -> Stage:
+        """Take what one split's images have, maps or labels, from released files."""
+        files.check_split(self.split(split), self._ids(split))
+        config, inputs, locations = self.data()
+        return Stage(
+            name=name,
+            config={
+                **config,
+                "split": self.split(split),
+                "kind": files.kind,
+                "sha256": files.sha256,
+            },
+            inputs=inputs,
+            locations={**locations, files.kind: str(files.path)},
+            label=f"{files.kind} {split} from {files.name}",
+            code=(
+                "benchmark.stages.released",
+                *READING,
+                "benchmark.data.released",
+                "benchmark.data.cues",
+                "benchmark.coverage",
+                "benchmark.metrics",
             ),
         )
 
@@ -354,6 +422,15 @@ class StageGraph:
     def labels(self, row: Row, split: str, seed: int) -> Stage:
         """Make the proxy labels of one split."""
         recipe, constants = self.label_recipe(row)
+        for kind in ("labels", "cues"):
+            if kind not in self.released:
+                continue
+            if kind == "cues" and recipe != "cues":
+                raise BenchmarkError(
+                    f"--from cues: row {row.id} makes its labels by {recipe}, not from cues: "
+                    "choose a row that does, or give them as labels"
+                )
+            return self._released_images(self.released[kind], "released_labels", split)
         config, inputs, locations = self.data()
         maps = self.refined_maps if row.refine else self.maps
         inputs = {**inputs, "maps": maps(row, split, seed)}
@@ -522,6 +599,17 @@ class StageGraph:
         if split == "train":
             return self.voc.train_split if self.voc else "train_aug"
         return self.voc.val_split if self.voc and split == "val" else split
+
+    def _ids(self, split: str) -> tuple[str, ...]:
+        """Return the ids of the images of ``train`` or ``val``; of scenes before they are made."""
+        if self.voc is not None:
+            return self.voc.ids(self.split(split))
+        from benchmark.data.scenes import SceneOptions, scene_id
+
+        assert isinstance(self.profile.data, GeneratedScenes)
+        options = parse_options("scenes", SceneOptions, self.profile.data.options)
+        count = options.train_images if split == "train" else options.val_images
+        return tuple(scene_id(split, index) for index in range(count))
 
     def _splits(self) -> tuple[str, str]:
         assert self.voc is not None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from benchmark.data.voc import CLASS_NAMES
@@ -13,6 +14,7 @@ from benchmark.graph import StageGraph, row_method, segments
 from benchmark.profiles import Profile
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
+from benchmark.released import NotReleased, Released, described
 from benchmark.report.card import ProtocolCard
 from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
@@ -62,6 +64,15 @@ class Plan:
     """What describes the images: name, digest, number of images."""
     sheets: Mapping[str, Sheet]
     """Row id -> what its figure shows."""
+    released: Released = field(default_factory=dict)
+    """The released files that its one row is started from."""
+
+    @property
+    def name(self) -> str:
+        """What its results are called, in the profile's folder: apart where files are given."""
+        if not self.released:
+            return self.table.id
+        return f"from/{self.table.id}-{self.table.rows[0].id}-{'-'.join(sorted(self.released))}"
 
     @cached_property
     def targets(self) -> tuple[Stage, ...]:
@@ -89,9 +100,35 @@ class Plan:
         return tuple(with_inputs(self.targets))
 
 
-def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[int]) -> Plan:
-    """Return the plan; BenchmarkError where a method, an option or a user's file is wrong."""
-    graph = StageGraph(profile, files)
+def one_row(table: Table, rows: Sequence[str] | None) -> Table:
+    """Return the table with one row of ours alone, and without claims, which compare rows.
+
+    BenchmarkError unless ``rows`` names it, or the table has but one.
+    """
+    ours = [row.id for row in table.rows if row.ours]
+    chosen = ours if rows is None else rows
+    for row_id in chosen:
+        if row_id not in ours:
+            raise BenchmarkError(near_name(f"row of ours in {table.id}", row_id, ours))
+    if len(chosen) != 1:
+        raise BenchmarkError(
+            f"files are given for one row of {table.id}: name it ({', '.join(ours)})"
+        )
+    return table.model_copy(update={"rows": (table.row(chosen[0]),), "claims": ()})
+
+
+def make_plan(
+    table: Table,
+    profile: Profile,
+    files: UserFiles,
+    seeds: Sequence[int],
+    released: Released | None = None,
+) -> Plan:
+    """Return the plan; BenchmarkError where a method, an option or a user's file is wrong.
+
+    With ``released`` files the table has one row of ours, see ``one_row``.
+    """
+    graph = StageGraph(profile, files, released)
     cells: list[CellPlan] = []
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
@@ -100,13 +137,16 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
         if segments(column) and row.segmentation not in profile.segmentation:
             absent[row.id, column.id] = f"profile {profile.id} has no {row.segmentation}"
             continue
-        cells.append(_cell(graph, row, column, seeds))
-        diagnostics[row.id] = {
-            name: _diagnostic(graph, name, row, seeds)
-            for name in table.diagnostics
-            if row.refine or not name.startswith("refined.")
-        }
-        sheets[row.id] = _sheet(graph, row, seeds[0])
+        try:
+            cells.append(_cell(graph, row, column, seeds))
+        except NotReleased as error:
+            absent[row.id, column.id] = str(error)
+            continue
+        diagnostics[row.id] = _diagnostics(graph, table, row, seeds)
+        with suppress(NotReleased):
+            sheets[row.id] = _sheet(graph, row, seeds[0])
+    if not cells and graph.released:
+        raise BenchmarkError(next(iter(absent.values())))
     if not cells:
         raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}")
     return Plan(
@@ -116,8 +156,9 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
         tuple(cells),
         diagnostics,
         absent,
-        graph.described(),
+        {**graph.described(), **_started_from(graph)},
         sheets,
+        graph.released,
     )
 
 
@@ -125,6 +166,18 @@ def _cell(graph: StageGraph, row: Row, column: Column, seeds: Sequence[int]) -> 
     assert column.evaluation is not None
     scores = tuple(graph.score(row, column, seed) for seed in seeds)
     return CellPlan(row, column, _card(graph, row, column), scores)
+
+
+def _diagnostics(
+    graph: StageGraph, table: Table, row: Row, seeds: Sequence[int]
+) -> dict[str, Diagnostic]:
+    """Return the row's measures, those left out that released files leave no stage for."""
+    found = {}
+    for name in table.diagnostics:
+        if row.refine or not name.startswith("refined."):
+            with suppress(NotReleased):
+                found[name] = _diagnostic(graph, name, row, seeds)
+    return found
 
 
 def _diagnostic(graph: StageGraph, name: str, row: Row, seeds: Sequence[int]) -> Diagnostic:
@@ -156,7 +209,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     segmented = segments(column)
     used = graph.family(row).weights if segmented else graph.profile.attention.weights
     saliency = _uses_saliency(graph, row)
-    return ProtocolCard(
+    card = ProtocolCard(
         stage=evaluation.stage,
         dataset=_dataset_name(graph),
         train_split=graph.split("train"),
@@ -176,6 +229,25 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         supervision="I+S" if saliency else "I",
         profile=graph.profile.id,
     )
+    return _as_released(card, graph.released)
+
+
+def _as_released(card: ProtocolCard, released: Released) -> ProtocolCard:
+    """Return the card with what nobody knows of released files left unstated."""
+    if not released:
+        return card
+    labelled = bool({"labels", "cues"} & released.keys())
+    return replace(
+        card,
+        threshold=None if labelled else card.threshold,
+        saliency=None,
+        supervision=None,
+        started_from=described(released),
+    )
+
+
+def _started_from(graph: StageGraph) -> dict[str, str]:
+    return {"started from": described(graph.released)} if graph.released else {}
 
 
 def _dataset_name(graph: StageGraph) -> str:

@@ -87,9 +87,9 @@ def file_digest(path: Path) -> str:
     return sha256(path)
 
 
-def folder_digest(folder: Path) -> str:
-    """Return a sha256 over the names and contents of a folder's PNGs."""
+def folder_digest(folder: Path, suffix: str = ".png") -> str:
+    """Return a sha256 over the names and contents of a folder's files of one kind."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.png")):
+    for path in sorted(folder.glob(f"*{suffix}")):
         digest.update(f"{path.name} {file_digest(path)}\n".encode())
     return digest.hexdigest()

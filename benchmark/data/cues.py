@@ -1,17 +1,17 @@
-"""Localisation cues that somebody else released, as label PNGs to train on."""
+"""Localisation cues that somebody else released, as labels to train on."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data.voc import write_label_png
+from benchmark.data.released import UNREADABLE, reason_of
+from benchmark.data.voc import CLASS_NAMES, VOID
 from benchmark.errors import BenchmarkError
 
 
@@ -22,6 +22,16 @@ class ReleasedCues:
     ids: tuple[str, ...]
     cues: NDArray[np.uint8]
 
+    def cells(self, image_id: str) -> NDArray[np.uint8]:
+        """Return the cues (h, w) of one image; BenchmarkError where it has none."""
+        if image_id not in self._places:
+            raise BenchmarkError(f"the cues have no image {image_id!r}")
+        return self.cues[self._places[image_id]]
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.ids)}
+
 
 def read_cues(path: Path) -> ReleasedCues:
     """Read an npz file with ``ids`` (N,) and ``cues`` uint8 (N, h, w), 255 for none.
@@ -31,17 +41,8 @@ def read_cues(path: Path) -> ReleasedCues:
     try:
         with np.load(path, allow_pickle=False) as file:
             ids, cues = file["ids"], file["cues"]
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        BadZipFile,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BenchmarkError(f"{path} is not a file of cues: {reason}") from error
+    except UNREADABLE as error:
+        raise BenchmarkError(f"{path} is not a file of cues: {reason_of(error)}") from error
     if cues.dtype != np.uint8 or cues.ndim != 3 or ids.shape != cues.shape[:1]:
         raise BenchmarkError(
             f"{path}: cues are {cues.dtype} {cues.shape} for {ids.shape} ids; they must be uint8 "
@@ -51,21 +52,17 @@ def read_cues(path: Path) -> ReleasedCues:
     if len(set(names)) < len(names):
         repeated = next(name for name in names if names.count(name) > 1)
         raise BenchmarkError(f"{path}: {repeated} has cues twice")
+    held = np.flatnonzero(np.bincount(cues.ravel(), minlength=256))
+    foreign = held[(held > len(CLASS_NAMES)) & (held != VOID)]
+    if foreign.size:
+        raise BenchmarkError(
+            f"{path}: the cues hold id {foreign[0]}; ids are 0 to {len(CLASS_NAMES)} and {VOID}"
+        )
     return ReleasedCues(names, cues)
 
 
-def write_cue_labels(
-    released: ReleasedCues, sizes: Mapping[str, tuple[int, int]], folder: Path
-) -> None:
-    """Write ``folder/ID.png`` for each id of ``sizes``, (height, width) in pixels.
-
-    A pixel gets the label of the nearest cell. Raises BenchmarkError where an image has no cues.
-    """
-    place = {name: index for index, name in enumerate(released.ids)}
-    folder.mkdir(parents=True, exist_ok=True)
-    for image_id, (height, width) in sizes.items():
-        if image_id not in place:
-            raise BenchmarkError(f"the cues have no image {image_id!r}")
-        cells = released.cues[place[image_id]]
-        labels = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
-        write_label_png(folder / f"{image_id}.png", np.asarray(labels, np.uint8))
+def cue_labels(cells: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Resize cues (h, w) to labels (H, W): a pixel gets the label of the nearest cell."""
+    height, width = size
+    labels = cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(labels, np.uint8)

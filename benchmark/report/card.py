@@ -26,6 +26,7 @@ TITLES = {
     "saliency": "saliency",
     "supervision": "supervision",
     "profile": "profile",
+    "started_from": "started from",
 }
 
 
@@ -55,6 +56,7 @@ class ProtocolCard:
     saliency: str | None
     supervision: str | None  # "I" | "I+S"
     profile: str
+    started_from: str = "images"  # or the released files that stand for a stage
 
     def differences(self, other: ProtocolCard) -> list[str]:
         """Return the names of the fields that both state and that differ."""

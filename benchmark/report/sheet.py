@@ -67,9 +67,12 @@ def write_sheet(
 ) -> Path:
     """Write results/PROFILE/figures/TABLE_ROW.jpg from what the store holds; return its path.
 
+    With released files it is results/PROFILE/from/TABLE-ROW-KIND.jpg.
     BenchmarkError for a row that the plan does not measure, or that has not been run.
     ``announce`` is told where the code behind the row has changed since.
     """
+    if row not in plan.sheets and plan.released:
+        raise BenchmarkError("the files given leave no attention maps and labels of val to draw")
     if row not in plan.sheets:
         raise BenchmarkError(near_name(f"row of ours in {plan.table.id}", row, plan.sheets))
     sheet = plan.sheets[row]
@@ -79,7 +82,8 @@ def write_sheet(
     title = plan.table.row(row).title
     about = f"{plan.table.id}, profile {plan.profile.id}, seed {sheet.seed}, {dataset.val_split}"
     picture = _compact(draw_sheet(strips, dataset.classes, title, about))
-    path = results / plan.profile.id / "figures" / f"{plan.table.id}_{row}.jpg"
+    name = plan.name if plan.released else f"figures/{plan.table.id}_{row}"
+    path = results / plan.profile.id / f"{name}.jpg"
     write_atomic(path, picture)
     return path
 

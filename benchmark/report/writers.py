@@ -35,8 +35,8 @@ CSV_HEADER = (
 )
 
 
-def write_report(report: TableReport, results: Path) -> tuple[Path, ...]:
-    """Write the report's three files below ``results`` and return their paths.
+def write_report(report: TableReport, results: Path, name: str | None = None) -> tuple[Path, ...]:
+    """Write results/PROFILE/NAME.{md,csv,json} and return their paths; NAME is else the table's id.
 
     The same report gives the same bytes. BenchmarkError where a file cannot be written.
     """
@@ -49,7 +49,7 @@ def write_report(report: TableReport, results: Path) -> tuple[Path, ...]:
     }
     paths = []
     for suffix, text in contents.items():
-        path = folder / f"{report.table.id}.{suffix}"
+        path = folder / f"{name or report.table.id}.{suffix}"
         write_atomic(path, text)
         paths.append(path)
     return tuple(paths)

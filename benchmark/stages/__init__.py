@@ -11,6 +11,7 @@ from benchmark.stages.attention import attention, maps
 from benchmark.stages.data import backbone, scenes
 from benchmark.stages.labels import labels
 from benchmark.stages.refinement import refined_maps, refinement
+from benchmark.stages.released import released_attention, released_labels, released_maps
 from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
@@ -30,6 +31,9 @@ STAGES: dict[str, StageFunction] = {
     "adapted_labels": adapted_labels,
     "prediction": prediction,
     "score": score,
+    "released_attention": released_attention,
+    "released_maps": released_maps,
+    "released_labels": released_labels,
 }
 
 

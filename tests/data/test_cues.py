@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from benchmark.data.cues import read_cues, write_cue_labels
+from benchmark.data.cues import cue_labels, read_cues
 from benchmark.errors import BenchmarkError
 
 IDS = np.array(["2007_000001", "2007_000002"])
@@ -31,21 +30,14 @@ def test_cues_are_read_as_they_are(tmp_path: Path) -> None:
     assert released.cues[1, 40, 0] == 0
 
 
-def test_label_files_have_the_images_sizes_and_the_nearest_cells(tmp_path: Path) -> None:
+def test_labels_have_the_images_size_and_the_nearest_cells(tmp_path: Path) -> None:
     released = read_cues(write(tmp_path / "cues.npz"))
     rng = np.random.default_rng(0)
     released.cues[:] = rng.integers(0, 21, released.cues.shape)
-    sizes = {"2007_000002": (375, 500), "2007_000001": (41, 20)}
-    write_cue_labels(released, sizes, tmp_path / "labels")
-    assert sorted(p.name for p in (tmp_path / "labels").iterdir()) == [
-        "2007_000001.png",
-        "2007_000002.png",
-    ]
-    for index, name in enumerate(released.ids):
-        picture = Image.open(tmp_path / "labels" / f"{name}.png")
-        found = np.array(picture)
-        assert picture.mode == "P" and found.shape == sizes[name]
-        height, width = found.shape
+    for index, (name, size) in enumerate(zip(released.ids, [(41, 20), (375, 500)], strict=True)):
+        found = cue_labels(released.cells(name), size)
+        assert found.dtype == np.uint8 and found.shape == size
+        height, width = size
         for row in range(0, height, 7):
             for column in range(0, width, 3):
                 # The cell that the pixel's centre lies in.
@@ -56,7 +48,7 @@ def test_label_files_have_the_images_sizes_and_the_nearest_cells(tmp_path: Path)
 def test_an_image_without_cues_is_told(tmp_path: Path) -> None:
     released = read_cues(write(tmp_path / "cues.npz"))
     with pytest.raises(BenchmarkError, match="the cues have no image '2011_000009'"):
-        write_cue_labels(released, {"2011_000009": (10, 10)}, tmp_path / "labels")
+        released.cells("2011_000009")
 
 
 @pytest.mark.parametrize(
@@ -66,6 +58,7 @@ def test_an_image_without_cues_is_told(tmp_path: Path) -> None:
         ({"cues": np.zeros((2, 41), np.uint8)}, r"uint8 \(2, 41\)"),
         ({"cues": np.zeros((3, 41, 41), np.uint8)}, r"for \(2,\) ids"),
         ({"ids": np.array(["a", "a"])}, "a has cues twice"),
+        ({"cues": np.full((2, 41, 41), 21, np.uint8)}, "hold id 21; ids are 0 to 20 and 255"),
         ({"ids": np.array([{"a": 1}, {}], dtype=object)}, "not a file of cues"),
     ],
 )
