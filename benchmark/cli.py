@@ -148,6 +148,31 @@ def figures(
     print(f"wrote {write_sheet(made, row, _store(store), results, images, announce=_say)}")
 
 
+@app.command()
+@takes_given
+def gap(
+    table: Table,
+    row: Annotated[str, typer.Option("--row", help="Id of the row that was started from files.")],
+    given: Given,
+    seeds: Seeds = 1,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    as_json: Json = False,
+) -> None:
+    """Compare a row all the way ours with the same row from released files; nothing is run."""
+    if not given.released:
+        raise BenchmarkError("gap compares with released files: name them, --from KIND=PATH")
+    import dataclasses
+
+    started = given.plan(table, seeds, [row])
+    ours = dataclasses.replace(given, released=None).plan(table, seeds)
+    from benchmark.report.gap import build_gap, render_gap, write_gap
+
+    made = build_gap(ours, started, _store(store))
+    text, document = write_gap(made, results / started.profile.id, started.name)
+    print(document.read_text() if as_json else f"{render_gap(made)}\nwritten: {text}, {document}")
+
+
 @app.command("list")
 def list_(what: Listed, as_json: Json = False) -> None:
     """List tables, methods, profiles or stages."""
@@ -354,9 +379,13 @@ def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:
     from benchmark.report.writers import write_index, write_report
     from benchmark.runner import report_plan
 
-    server_scores = load_server_scores(results / plan.profile.id, plan.table)
-    made = report_plan(plan, store, server_scores)
-    written = [*write_report(made, results, plan.name), write_index(results)]
+    if plan.released:  # no row of the table's own, so in no index and with no server's score
+        made = report_plan(plan, store, {})
+        written = [*write_report(made, results, plan.name)]
+    else:
+        server_scores = load_server_scores(results / plan.profile.id, plan.table)
+        made = report_plan(plan, store, server_scores)
+        written = [*write_report(made, results), write_index(results)]
     if as_json:
         print((results / plan.profile.id / f"{plan.name}.json").read_text())
     else:

@@ -92,7 +92,7 @@ class Given:
         )
         released = parse_released(self.released or [])
         if released:
-            chosen_table = one_row(chosen_table, rows)
+            chosen_table = one_row(chosen_table, rows, released)
         return make_plan(chosen_table, profile, files, range(seeds), released)
 
 

@@ -100,8 +100,10 @@ class Plan:
         return tuple(with_inputs(self.targets))
 
 
-def one_row(table: Table, rows: Sequence[str] | None) -> Table:
-    """Return the table with one row of ours alone, and without claims, which compare rows.
+def one_row(table: Table, rows: Sequence[str] | None, released: Released) -> Table:
+    """Return the table with the row that is started from released files alone, and a note of them.
+
+    It has no claims: they compare rows.
 
     BenchmarkError unless ``rows`` names it, or the table has but one.
     """
@@ -114,7 +116,10 @@ def one_row(table: Table, rows: Sequence[str] | None) -> Table:
         raise BenchmarkError(
             f"files are given for one row of {table.id}: name it ({', '.join(ours)})"
         )
-    return table.model_copy(update={"rows": (table.row(chosen[0]),), "claims": ()})
+    row = table.row(chosen[0])
+    note = f"{described(released)}. What is said of the stage they stand for does not hold here."
+    row = row.model_copy(update={"notes": (note, *row.notes)})
+    return table.model_copy(update={"rows": (row,), "claims": ()})
 
 
 def make_plan(
