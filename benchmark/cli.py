@@ -59,6 +59,8 @@ OneRow = Annotated[
     str | None, typer.Option("--rows", help="The row that the files of --from are for.")
 ]
 
+ALL = "all"
+
 
 @app.command()
 @takes_given
@@ -135,17 +137,46 @@ def plan(
 @takes_given
 def figures(
     table: Table,
-    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    row: Annotated[
+        str, typer.Option("--row", help="Id of one of the table's rows that we run, or `all`.")
+    ],
     given: Given,
     images: Annotated[int, typer.Option("--images", min=1, max=20, help="Number of images.")] = 8,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
 ) -> None:
-    """Draw images, attention, proxy labels and truth of a finished row; nothing is run."""
-    made = given.plan(table, rows=[row])
-    from benchmark.report.sheet import write_sheet
+    """Draw images, attention, proxy labels and truth of finished rows; nothing is run."""
+    made = given.plan(table, rows=None if row == ALL else [row])
+    from benchmark.report.sheet import write_sheet, write_sheets
 
-    print(f"wrote {write_sheet(made, row, _store(store), results, images, announce=_say)}")
+    finished = _store(store)
+    if row != ALL:
+        print(f"wrote {write_sheet(made, row, finished, results, images, announce=_say)}")
+        return
+    for path in write_sheets(made, finished, results, images, announce=_say):
+        print(f"wrote {path}")
+
+
+@app.command()
+@takes_given
+def context(
+    table: Table,
+    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    image: Annotated[str, typer.Option("--image", help="Id of an image of train or val.")],
+    pixel: Annotated[
+        list[str], typer.Option("--pixel", help="X,Y from the upper left; may be given again.")
+    ],
+    given: Given,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+) -> None:
+    """Draw from where the attention gathers what it knows of a pixel; nothing is run."""
+    from benchmark.report.context import parse_pixels, write_context
+
+    pixels = parse_pixels(pixel)
+    made = given.plan(table, rows=[row])
+    path = write_context(made, row, image, pixels, _store(store), results, announce=_say)
+    print(f"wrote {path}")
 
 
 @app.command()

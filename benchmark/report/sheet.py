@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,10 @@ DPI = 100
 Pixels = NDArray[np.uint8]
 
 
+class Unfinished(BenchmarkError):
+    """A row whose stages are not all in the store."""
+
+
 @dataclass(frozen=True)
 class Strip:
     """One image's row of the sheet; ``labels`` and ``truth`` hold contiguous ids and 255."""
@@ -77,15 +81,33 @@ def write_sheet(
         raise BenchmarkError(near_name(f"row of ours in {plan.table.id}", row, plan.sheets))
     sheet = plan.sheets[row]
     _check_finished(plan, row, sheet, store, announce)
-    dataset = dataset_of(_reading(sheet.labels, store))
+    dataset = dataset_of(reading(sheet.labels, store))
     strips = read_strips(dataset, sheet, store, images)
     title = plan.table.row(row).title
     about = f"{plan.table.id}, profile {plan.profile.id}, seed {sheet.seed}, {dataset.val_split}"
-    picture = _compact(draw_sheet(strips, dataset.classes, title, about))
+    picture = compact(draw_sheet(strips, dataset.classes, title, about))
     name = plan.name if plan.released else f"figures/{plan.table.id}_{row}"
     path = results / plan.profile.id / f"{name}.jpg"
     write_atomic(path, picture)
     return path
+
+
+def write_sheets(
+    plan: Plan, store: Store, results: Path, images: int, *, announce: Callable[[str], None]
+) -> Iterator[Path]:
+    """Write the sheet of every row that is finished, one after the other, and yield its path.
+
+    ``announce`` is told of rows that are not; BenchmarkError where none is.
+    """
+    unfinished = 0
+    for row in plan.sheets:
+        try:
+            yield write_sheet(plan, row, store, results, images, announce=announce)
+        except Unfinished as error:
+            announce(f"{row} is left out: {error}")
+            unfinished += 1
+    if unfinished == len(plan.sheets):
+        raise BenchmarkError(f"no row of {plan.table.id} is finished in the store {store.root}")
 
 
 def chosen_ids(archive: MapArchive, number: int) -> tuple[str, ...]:
@@ -157,7 +179,7 @@ def draw_sheet(strips: Sequence[Strip], classes: Sequence[str], title: str, abou
     _header(figure, title, about)
     top = height - HEADER
     for strip, tall in zip(strips, heights, strict=True):
-        _text(figure, MARGIN, top - 0.14, _caption(strip), size=7.5, color="0.25")
+        place_text(figure, MARGIN, top - 0.14, _caption(strip), size=7.5, color="0.25")
         top -= CAPTION + tall
         for column, picture in enumerate(_pictures(strip, classes)):
             left = MARGIN + column * (CELL + GAP)
@@ -182,11 +204,11 @@ def draw_sheet(strips: Sequence[Strip], classes: Sequence[str], title: str, abou
 
 def _header(figure: Figure, title: str, about: str) -> None:
     height = figure.get_figheight()
-    _text(figure, MARGIN, height - 0.24, title, size=11, weight="bold")
-    _text(figure, MARGIN, height - 0.42, about, size=7.5, color="0.4")
+    place_text(figure, MARGIN, height - 0.24, title, size=11, weight="bold")
+    place_text(figure, MARGIN, height - 0.42, about, size=7.5, color="0.4")
     for column, name in enumerate(COLUMNS):
         left = MARGIN + column * (CELL + GAP)
-        _text(figure, left, height - 0.66, name, size=9, weight="bold")
+        place_text(figure, left, height - 0.66, name, size=9, weight="bold")
 
 
 def _colour_bar(figure: Figure) -> None:
@@ -197,11 +219,12 @@ def _colour_bar(figure: Figure) -> None:
     axes = figure.add_axes((bar[0] / width, bar[1] / height, bar[2] / width, bar[3] / height))
     axes.imshow(np.linspace(0, 1, 64)[None], aspect="auto", cmap=HEAT)
     axes.set_axis_off()
-    _text(figure, bar[0] - 0.1, bar[1], "0", size=7)
-    _text(figure, bar[0] + bar[2] + 0.03, bar[1], "1", size=7)
+    place_text(figure, bar[0] - 0.1, bar[1], "0", size=7)
+    place_text(figure, bar[0] + bar[2] + 0.03, bar[1], "1", size=7)
 
 
-def _text(figure: Figure, left: float, bottom: float, text: str, **style: Any) -> None:
+def place_text(figure: Figure, left: float, bottom: float, text: str, **style: Any) -> None:
+    """Write a text at a place given in inches."""
     width, height = figure.get_size_inches()
     figure.text(left / width, bottom / height, text, **style)
 
@@ -236,7 +259,7 @@ def _legend(strips: Sequence[Strip], classes: Sequence[str]) -> list[Patch]:
     return [Patch(facecolor=colour / 255, edgecolor="0.5", label=name) for name, colour in entries]
 
 
-def _compact(figure: Figure) -> bytes:
+def compact(figure: Figure) -> bytes:
     """Return a JPEG of at most MOST_BYTES, or of the lowest quality."""
     for quality in QUALITIES:
         buffer = io.BytesIO()
@@ -247,7 +270,7 @@ def _compact(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _reading(stage: Stage, store: Store) -> Workspace:
+def reading(stage: Stage, store: Store) -> Workspace:
     """Return what a stage function would get, to read its inputs by; nothing is written."""
     folder = store.folder(stage)
     return Workspace(
@@ -267,7 +290,7 @@ def _check_finished(
 ) -> None:
     for stage in (sheet.maps, sheet.labels):
         if store.record(stage) is None:
-            raise BenchmarkError(
+            raise Unfinished(
                 f"{stage.label} is not in the store {store.root}: run python -m benchmark run "
                 f"--table {plan.table.id} --profile {plan.profile.id} first, with the same options"
             )

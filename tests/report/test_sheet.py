@@ -31,6 +31,7 @@ from benchmark.report.sheet import (
     heat_overlay,
     read_strips,
     write_sheet,
+    write_sheets,
 )
 from benchmark.stages.data import scenes
 from benchmark.stages.inputs import dataset_of
@@ -244,9 +245,9 @@ class TestDrawing:
     def test_a_sheet_of_noise_is_made_smaller(self, monkeypatch: pytest.MonkeyPatch) -> None:
         figure = draw_sheet([strip(size=(60, 80))], ("cat",), "", "")
         sizes = []
-        for most in (10**9, len(sheet._compact(figure)) - 1, 1):
+        for most in (10**9, len(sheet.compact(figure)) - 1, 1):
             monkeypatch.setattr(sheet, "MOST_BYTES", most)
-            sizes.append(len(sheet._compact(figure)))
+            sizes.append(len(sheet.compact(figure)))
         assert sizes[0] > sizes[1] > sizes[2]
 
 
@@ -271,6 +272,20 @@ class TestFile:
             with pytest.raises(BenchmarkError, match="benchmark run --table seenet_table1"):
                 write_sheet(plan, row, other, tmp_path / "results", 4, announce=silent)
         assert not (tmp_path / "results").exists()
+
+    def test_all_finished_rows_are_drawn_and_the_others_named(
+        self, plan: Plan, store: Store, tmp_path: Path
+    ) -> None:
+        lines: list[str] = []
+        paths = list(write_sheets(plan, store, tmp_path, 4, announce=lines.append))
+        assert paths == [tmp_path / "tiny" / "figures" / "seenet_table1_seenet.jpg"]
+        assert paths[0].is_file()
+        assert [line.split(":")[0] for line in lines] == [
+            "acol is left out",
+            "seenet_no_flip is left out",
+        ]
+        with pytest.raises(BenchmarkError, match="no row of seenet_table1 is finished"):
+            list(write_sheets(plan, Store(tmp_path / "empty"), tmp_path, 4, announce=lines.append))
 
     def test_a_row_that_is_not_ours_is_refused(
         self, plan: Plan, store: Store, tmp_path: Path
@@ -319,6 +334,9 @@ def test_the_command(
     path = tmp_path / "results" / "tiny" / "figures" / "seenet_table1_seenet.jpg"
     assert (status, out) == (0, f"wrote {path}\n")
     assert path.is_file()
+    status, out, err = call("--row", "all", "--images", "2", "--store", str(store.root))
+    assert (status, out) == (0, f"wrote {path}\n")
+    assert len(err.splitlines()) == 2
     status, _, err = call("--row", "acol", "--store", str(store.root))
     assert status == 2
     assert len(err.splitlines()) == 1
