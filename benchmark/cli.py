@@ -193,10 +193,8 @@ def gap(
     """Compare a row all the way ours with the same row from released files; nothing is run."""
     if not given.released:
         raise BenchmarkError("gap compares with released files: name them, --from KIND=PATH")
-    import dataclasses
-
     started = given.plan(table, seeds, [row])
-    ours = dataclasses.replace(given, released=None).plan(table, seeds)
+    ours = given.plan_ours(table, seeds, row)
     from benchmark.report.gap import build_gap, render_gap, write_gap
 
     made = build_gap(ours, started, _store(store))

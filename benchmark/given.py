@@ -17,6 +17,8 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.plan import Plan
     from benchmark.profiles import Profile
+    from benchmark.released import Released
+    from benchmark.tables import Table as TableFile
 
 
 class LabelSourceName(StrEnum):
@@ -73,13 +75,29 @@ class Given:
 
         ``rows`` names the one row that released files are for.
         """
-        from benchmark.plan import make_plan, one_row
-        from benchmark.profiles import load_profile
+        from benchmark.plan import one_row
         from benchmark.released import parse_released
         from benchmark.tables import load_table
+
+        released = parse_released(self.released or [])
+        chosen = load_table(table)
+        return self._planned(
+            one_row(chosen, rows, released) if released else chosen, seeds, released
+        )
+
+    def plan_ours(self, table: str, seeds: int, row: str) -> Plan:
+        """Return the plan of one row all the way ours, without the released files."""
+        from benchmark.plan import one_row
+        from benchmark.tables import load_table
+
+        return self._planned(one_row(load_table(table), [row], {}), seeds, {})
+
+    def _planned(self, table: TableFile, seeds: int, released: Released) -> Plan:
+        from benchmark.plan import make_plan
+        from benchmark.profiles import load_profile
         from benchmark.user_files import UserFiles
 
-        chosen_table, profile = load_table(table), load_profile(self.profile)
+        profile = load_profile(self.profile)
         saliency_name, saliency = _named(self.saliency)
         files = UserFiles(
             data=self.data,
@@ -90,10 +108,7 @@ class Given:
             saliency=saliency,
             saliency_name=saliency_name,
         )
-        released = parse_released(self.released or [])
-        if released:
-            chosen_table = one_row(chosen_table, rows, released)
-        return make_plan(chosen_table, profile, files, range(seeds), released)
+        return make_plan(table, profile, files, range(seeds), released)
 
 
 def takes_given(command: Callable[..., None]) -> Callable[..., None]:

@@ -101,11 +101,10 @@ class Plan:
 
 
 def one_row(table: Table, rows: Sequence[str] | None, released: Released) -> Table:
-    """Return the table with the row that is started from released files alone, and a note of them.
+    """Return the table with one row of ours alone, and a note of the files it is started from.
 
-    It has no claims: they compare rows.
-
-    BenchmarkError unless ``rows`` names it, or the table has but one.
+    ``rows`` names it; a table that has but one needs no name. Claims are left out: they compare
+    rows. BenchmarkError for any other number of rows.
     """
     ours = [row.id for row in table.rows if row.ours]
     chosen = ours if rows is None else rows
@@ -117,8 +116,9 @@ def one_row(table: Table, rows: Sequence[str] | None, released: Released) -> Tab
             f"files are given for one row of {table.id}: name it ({', '.join(ours)})"
         )
     row = table.row(chosen[0])
-    note = f"{described(released)}. What is said of the stage they stand for does not hold here."
-    row = row.model_copy(update={"notes": (note, *row.notes)})
+    if released:
+        note = f"{described(released)}. What is said of the stage they stand for does not hold."
+        row = row.model_copy(update={"notes": (note, *row.notes)})
     return table.model_copy(update={"rows": (row,), "claims": ()})
 
 

@@ -16,6 +16,7 @@ from benchmark.plan import Plan
 from benchmark.released import Kind
 from benchmark.report.card import published_card
 from benchmark.report.markdown import markdown_table, points, signed
+from benchmark.report.verdicts import MINIMUM_SEEDS, no_noise_estimate
 from benchmark.stages.score import read_counts
 from benchmark.store import Stage, Store, write_atomic
 from benchmark.tables import Row, Table
@@ -171,10 +172,11 @@ def _findings(gap: Gap) -> list[str]:
     found = []
     for score in gap.scores:
         if score.difference is not None:
-            verb = "loses" if score.difference > 0 else "gains"
+            seeds = min(len(score.ours), len(score.given))
+            caveat = f" ({no_noise_estimate(seeds)})" if seeds < MINIMUM_SEEDS else ""
             found.append(
-                f"- {score.title}: up to its {last} ours {verb} {abs(score.difference):.1f} "
-                "points; from there on the two are made alike."
+                f"- {score.title}: {score.difference:+.1f} points from the given {last} instead "
+                f"of ours{caveat}. After that both are made alike."
             )
         if score.published is not None and score.given:
             rest = score.published - statistics.fmean(score.given)
