@@ -244,6 +244,7 @@ def _as_released(card: ProtocolCard, released: Released) -> ProtocolCard:
     labelled = bool({"labels", "cues"} & released.keys())
     return replace(
         card,
+        refinement=None if labelled else card.refinement,
         threshold=None if labelled else card.threshold,
         saliency=None,
         supervision=None,

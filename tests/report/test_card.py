@@ -34,6 +34,7 @@ CHANGES = {
     "saliency": "none",
     "supervision": "I",
     "profile": "scenes",
+    "started_from": "labels given: theirs (sha256 0)",
 }
 
 
