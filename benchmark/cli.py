@@ -170,7 +170,7 @@ def context(
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),
 ) -> None:
-    """Draw from where the attention gathers what it knows of a pixel; nothing is run."""
+    """Draw to where the attention carries what it sees at a pixel; nothing is run."""
     from benchmark.report.context import parse_pixels, write_context
 
     pixels = parse_pixels(pixel)

@@ -1,4 +1,4 @@
-"""Context sheets: from which cells a method's attention gathers what it knows of one pixel."""
+"""Context sheets: to which cells a method's attention carries what it sees at one pixel."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ContextMap(Protocol):
     def __call__(
         self, network: Any, image: Tensor, saliency: Tensor | None, pixel: tuple[int, int]
     ) -> Tensor:
-        """Return how much of each cell (h, w) goes into the one under ``pixel`` (row, column).
+        """Return how much each cell (h, w) gathers from the one under ``pixel`` (row, column).
 
         image (3, H, W), normalised; saliency (H, W) in [0, 1]; ``network`` is in evaluation mode.
         """
@@ -77,6 +77,7 @@ def write_context(
 ) -> Path:
     """Write results/PROFILE/figures/TABLE_ROW_context_ID.jpg and return its path.
 
+    With released files it is results/PROFILE/from/TABLE-ROW-KIND-context-ID.jpg.
     BenchmarkError for a row without such maps or not run yet, and for an image or a pixel that is
     not there. ``announce`` is told where the code behind the network has changed since.
     """
@@ -88,7 +89,10 @@ def write_context(
     context = read_context(function, plan, row, image_id, pixels, store)
     about = f"{plan.table.id}, profile {plan.profile.id}, seed {sheet.seed}"
     picture = compact(draw_context(context, plan.table.row(row).title, about))
-    path = results / plan.profile.id / "figures" / f"{plan.table.id}_{row}_context_{image_id}.jpg"
+    name = f"figures/{plan.table.id}_{row}_context_{image_id}"
+    if plan.released:
+        name = f"{plan.name}-context-{image_id}"
+    path = results / plan.profile.id / f"{name}.jpg"
     write_atomic(path, picture)
     return path
 
@@ -227,9 +231,9 @@ def pictures(context: Context, values: NDArray[np.float32]) -> list[Pixels]:
 
 
 def _mark(axes: Axes, pixel: Pixel) -> None:
-    """Mark a pixel so that it is seen on light and on dark."""
+    """Mark a pixel with a yellow plus, outlined so that it is seen on light and on dark."""
     limits = axes.get_xlim(), axes.get_ylim()
-    axes.plot(*pixel, "o", markersize=6, markerfacecolor="none", markeredgecolor="black", mew=2.4)
-    axes.plot(*pixel, "o", markersize=6, markerfacecolor="none", markeredgecolor="white", mew=1.2)
+    axes.plot(*pixel, "+", markersize=11, color="black", mew=3.6)
+    axes.plot(*pixel, "+", markersize=9, color="yellow", mew=1.6)
     axes.set_xlim(limits[0])
     axes.set_ylim(limits[1])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from benchmark.plan import Plan, make_plan
 from benchmark.profiles import load_profile
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
+from benchmark.released import parse_released
 from benchmark.report.context import (
     Context,
     draw_context,
@@ -224,6 +225,23 @@ class TestCommand:
         assert (status, said) == (0, f"wrote {path}\n")
         with Image.open(path) as picture:
             assert picture.format == "JPEG"
+
+    def test_the_sheet_of_given_weights_lies_apart(
+        self,
+        plan: Plan,
+        store: Store,
+        call: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        weights = next(store.root.glob("stages/attention/*/attention.safetensors"))
+        given = replace(plan, released=parse_released([f"attention={weights}"]))
+        monkeypatch.setattr("benchmark.given.Given.plan", lambda self, table, rows: given)
+        assert call(capsys)[0] == 0
+        (path,) = (tmp_path / "results").rglob("*.jpg")
+        name = f"sgan_table3-{ROW}-attention-context-{IMAGE}.jpg"
+        assert path == tmp_path / "results" / "tiny" / "from" / name
 
     @pytest.mark.parametrize(
         ("changes", "message"),
