@@ -147,6 +147,25 @@ def test_a_damaged_artifact_is_named_and_made_again(finished: Place) -> None:
     assert finished.table() == before
 
 
+def test_a_row_from_our_own_weights_gives_our_own_number_beside_the_table(finished: Place) -> None:
+    before = finished.table()
+    profile = load_profile(str(finished.profile))
+    sheet = make_plan(load_table(TABLE), profile, UserFiles(), (0,)).sheets["seenet"]
+    trained = finished.store / "stages" / "attention" / sheet.maps.inputs["attention"].key
+    given = f"attention={trained / 'attention.safetensors'}"
+    words = [*finished.command(), "--rows", "seenet", "--from", given]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert finished.table() == before
+    written = finished.results / "tiny" / "from" / f"{TABLE}-seenet-attention.json"
+    (cell,) = json.loads(written.read_text())["cells"]
+    ours = json.loads((finished.results / "tiny" / f"{TABLE}.json").read_text())["cells"]
+    (own,) = [one for one in ours if one["row"] == "seenet"]
+    assert cell["values"] == own["values"]
+    assert cell["records"] != own["records"]
+    assert "started_from" in cell["differing"] and "started_from" not in own["differing"]
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_kill_9_at_any_moment_ends_with_the_same_table(
     finished: Place, tmp_path: Path, seed: int

@@ -22,18 +22,18 @@ STAGES: dict[str, StageFunction] = {
     "saliency_network": saliency_network,
     "saliency": saliency,
     "attention": attention,
+    "released_attention": released_attention,
     "maps": maps,
+    "released_maps": released_maps,
     "refinement": refinement,
     "refined_maps": refined_maps,
     "map_score": map_score,
     "labels": labels,
+    "released_labels": released_labels,
     "segmentation": segmentation,
     "adapted_labels": adapted_labels,
     "prediction": prediction,
     "score": score,
-    "released_attention": released_attention,
-    "released_maps": released_maps,
-    "released_labels": released_labels,
 }
 
 

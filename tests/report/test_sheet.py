@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from benchmark.data.voc import open_voc, write_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute
 from benchmark.maps import MapArchive, write_maps
-from benchmark.plan import Plan, make_plan
+from benchmark.plan import Plan, make_plan, one_row
 from benchmark.profiles import load_profile
 from benchmark.progress import SilentProgress
+from benchmark.released import parse_released
 from benchmark.report import sheet
 from benchmark.report.sheet import (
     MOST_BYTES,
@@ -263,6 +265,17 @@ class TestFile:
             assert picture.format == "JPEG"
             assert picture.width < picture.height
         assert written(plan, store, tmp_path).read_bytes() == first
+
+    def test_the_sheet_of_a_row_from_released_files_lies_apart(
+        self, plan: Plan, store: Store, tmp_path: Path
+    ) -> None:
+        released = parse_released([f"labels={tmp_path}"])
+        table = one_row(plan.table, ["seenet"], released)
+        given = replace(plan, table=table, released=released)
+        path = written(given, store, tmp_path)
+        assert path == tmp_path / "tiny" / "from" / "seenet_table1-seenet-labels.jpg"
+        with pytest.raises(BenchmarkError, match="leave no attention maps and labels of val"):
+            written(replace(given, sheets={}), store, tmp_path)
 
     def test_an_unfinished_row_names_the_command_and_writes_nothing(
         self, plan: Plan, store: Store, tmp_path: Path
