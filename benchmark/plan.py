@@ -246,6 +246,7 @@ def _as_released(card: ProtocolCard, released: Released) -> ProtocolCard:
         card,
         refinement=None if labelled else card.refinement,
         threshold=None if labelled else card.threshold,
+        threshold_policy=None if labelled else card.threshold_policy,
         saliency=None,
         supervision=None,
         started_from=described(released),

@@ -302,7 +302,8 @@ class TestWhatIsSaid:
         (cell,) = plan.cells
         said = f"cues given: cues.npz (sha256 {released['cues'].sha256[:16]})"
         assert cell.card.started_from == plan.data["started from"] == said
-        assert (cell.card.threshold, cell.card.saliency, cell.card.supervision) == (None,) * 3
+        unknown = ("threshold", "threshold_policy", "refinement", "saliency", "supervision")
+        assert [getattr(cell.card, name) for name in unknown] == [None] * 5
         published = published_card(plan.table, cell.row, cell.column)
         assert "started_from" in cell.card.differences(published)
 

@@ -47,7 +47,7 @@ class ProtocolCard:
     labels_at_test: str  # "none" | "image labels"
     refinement: str | None  # "none"
     threshold: float | str | None  # "none": the labels come from an argmax alone
-    threshold_policy: str  # "fixed" | "tuned" (on which split) | "oracle"
+    threshold_policy: str | None  # "fixed" | "tuned" (on which split) | "oracle"
     scales: tuple[float, ...]
     flip: bool
     crf: bool
