@@ -9,7 +9,7 @@ from functools import cached_property
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
-from benchmark.graph import StageGraph, row_method, segments
+from benchmark.graph import StageGraph, as_scored, row_method, segments
 from benchmark.profiles import Profile
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
@@ -97,8 +97,8 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
     absent: dict[tuple[str, str], str] = {}
     sheets: dict[str, Sheet] = {}
     for row, column in table.measurable():
-        if segments(column) and row.segmentation not in profile.segmentation:
-            absent[row.id, column.id] = f"profile {profile.id} has no {row.segmentation}"
+        if reason := _absence(graph, row, column):
+            absent[row.id, column.id] = reason
             continue
         cells.append(_cell(graph, row, column, seeds))
         diagnostics[row.id] = {
@@ -108,7 +108,8 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
         }
         sheets[row.id] = _sheet(graph, row, seeds[0])
     if not cells:
-        raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}")
+        reasons = "; ".join(dict.fromkeys(absent.values())) or "every cell waits for a server"
+        raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}: {reasons}")
     return Plan(
         table,
         profile,
@@ -119,6 +120,17 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
         graph.described(),
         sheets,
     )
+
+
+def _absence(graph: StageGraph, row: Row, column: Column) -> str:
+    """Return why this profile and these images have nothing to measure in a cell; empty if not."""
+    assert column.evaluation is not None
+    if segments(column) and row.segmentation not in graph.profile.segmentation:
+        return f"profile {graph.profile.id} has no {row.segmentation}"
+    of_class = column.evaluation.of_class
+    if of_class not in (None, "background", *_classes(graph)):
+        return f"the data set has no {of_class}"
+    return ""
 
 
 def _cell(graph: StageGraph, row: Row, column: Column, seeds: Sequence[int]) -> CellPlan:
@@ -152,19 +164,20 @@ def _sheet(graph: StageGraph, row: Row, seed: int) -> Sheet:
 def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     evaluation = column.evaluation
     assert evaluation is not None
-    _, constants = graph.label_recipe(row)
+    labelled = as_scored(row, column)
+    _, constants = graph.label_recipe(labelled)
     segmented = segments(column)
     used = graph.family(row).weights if segmented else graph.profile.attention.weights
-    saliency = _uses_saliency(graph, row)
+    saliency = _uses_saliency(graph, labelled)
     return ProtocolCard(
         stage=evaluation.stage,
         dataset=_dataset_name(graph),
         train_split=graph.split("train"),
         split=evaluation.split,
-        classes=graph.voc.classes if graph.voc else CLASS_NAMES,
+        classes=_classes(graph),
         image_labels=graph.voc.labels if graph.voc else "csv",
         labels_at_test="none" if segmented else "image labels",
-        refinement=row.refine or "none",
+        refinement=labelled.refine or "none",
         threshold=constants.get("threshold", "none"),
         threshold_policy="fixed",
         scales=evaluation.scales,
@@ -176,6 +189,10 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         supervision="I+S" if saliency else "I",
         profile=graph.profile.id,
     )
+
+
+def _classes(graph: StageGraph) -> tuple[str, ...]:
+    return graph.voc.classes if graph.voc else CLASS_NAMES
 
 
 def _dataset_name(graph: StageGraph) -> str:
