@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,11 +97,17 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
     sheets: dict[str, Sheet] = {}
+    alike: dict[tuple[str, str], CellPlan] = {}  # a row's columns of one test share their stages
     for row, column in table.measurable():
         if reason := _absence(graph, row, column):
             absent[row.id, column.id] = reason
             continue
-        cells.append(_cell(graph, row, column, seeds))
+        test = (row.id, _test(column))
+        if test not in alike:
+            alike[test] = _cell(graph, row, column, seeds)
+        cells.append(dataclasses.replace(alike[test], column=column))
+        if row.id in sheets:
+            continue
         diagnostics[row.id] = {
             name: _diagnostic(graph, name, row, seeds)
             for name in table.diagnostics
@@ -131,6 +138,12 @@ def _absence(graph: StageGraph, row: Row, column: Column) -> str:
     if of_class not in (None, "background", *_classes(graph)):
         return f"the data set has no {of_class}"
     return ""
+
+
+def _test(column: Column) -> str:
+    """Return what a column's score stages depend on: classes and metrics are read from counts."""
+    assert column.evaluation is not None
+    return column.evaluation.model_dump_json(exclude={"of_class", "metric"})
 
 
 def _cell(graph: StageGraph, row: Row, column: Column, seeds: Sequence[int]) -> CellPlan:
