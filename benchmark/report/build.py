@@ -296,10 +296,14 @@ def _effect(claim: Claim, scores: list[Score]) -> Effect:
 
 
 def _shape(claim: Claim, cells: list[Cell]) -> str:
-    """Return how our means depart from a rise and a fall, of a peak."""
+    """Return how our means depart from a peak's rise and fall; of ``every`` the closest column."""
+    values = [_value(cell) for cell in cells]
+    if claim.kind == "every":
+        gaps = [high - low for high, low in zip(values[::2], values[1::2], strict=True)]
+        return f"smallest in {cells[2 * gaps.index(min(gaps))].column.title}"
     if not isinstance(claim, PeakClaim):
         return ""
-    best, *others = (_value(cell) for cell in cells)
+    best, *others = values
     place = claim.rows.index(claim.best)
     return unsteady(others[:place], best, others[place:])
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
-from benchmark.plan import make_plan
+from benchmark.plan import Plan, make_plan
 from benchmark.profiles import Segmentation, load_profile
 from benchmark.report.card import published_card
 from benchmark.tables import FOLDER, Claim, GainClaim, Table, load_table, read_table, table_ids
@@ -24,6 +24,12 @@ PUBLISHED = FOLDER / "published.csv"
 PRINTED = [table_id for table_id in table_ids() if load_table(table_id).published_id is not None]
 
 
+@cache
+def scenes_plan(table_id: str) -> Plan:
+    return make_plan(load_table(table_id), load_profile("scenes"), UserFiles(), (0,))
+
+
+@cache
 def published_lines() -> list[dict[str, str]]:
     with PUBLISHED.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -169,14 +175,14 @@ def test_what_the_papers_say_of_shape_holds_for_their_numbers() -> None:
 def test_every_table_can_be_planned_on_the_scenes(table_id: str) -> None:
     """Methods, options, recipes with their constants and segmentation families all exist."""
     table = load_table(table_id)
-    plan = make_plan(table, load_profile("scenes"), UserFiles(), (0,))
+    plan = scenes_plan(table.id)
     assert {(cell.row.id, cell.column.id) for cell in plan.cells} == {
         (row.id, column.id) for row, column in table.measurable()
     }
 
 
 def test_the_three_maps_of_one_network_are_one_training() -> None:
-    plan = make_plan(load_table("dsna_table1"), load_profile("scenes"), UserFiles(), (0,))
+    plan = scenes_plan("dsna_table1")
     assert [stage.name for stage in plan.stages].count("attention") == 1
     assert [stage.name for stage in plan.stages].count("maps") == 3
 
@@ -233,7 +239,7 @@ def test_a_per_class_table_has_a_column_a_class_and_one_score_a_row(table_id: st
     table = load_table(table_id)
     classes = [column.evaluation.of_class for column in table.columns if column.evaluation]
     assert classes == ["background", *CLASS_NAMES, None]
-    plan = make_plan(table, load_profile("scenes"), UserFiles(), (0,))
+    plan = scenes_plan(table.id)
     for row in table.rows:
         scores = {cell.scores for cell in plan.cells if cell.row.id == row.id}
         assert len(scores) == (1 if row.ours else 0)
@@ -311,7 +317,7 @@ SAME = [
 
 @cache
 def score_keys(table_id: str) -> dict[tuple[str, str], str]:
-    plan = make_plan(load_table(table_id), load_profile("scenes"), UserFiles(), (0,))
+    plan = scenes_plan(table_id)
     return {(cell.row.id, cell.column.id): cell.scores[0].key for cell in plan.cells}
 
 
@@ -329,7 +335,7 @@ def test_different_settings_are_different_experiments() -> None:
 
 def test_psas_stages_are_scored_one_after_the_other() -> None:
     table = load_table("eader_psa")
-    plan = make_plan(table, load_profile("scenes"), UserFiles(), (0,))
+    plan = scenes_plan(table.id)
     cells = {(cell.row.id, cell.column.id): cell for cell in plan.cells}
 
     def above(column: str) -> list[str]:
@@ -360,7 +366,7 @@ def test_psas_stages_are_scored_one_after_the_other() -> None:
 
 def test_a_row_is_tested_as_its_own_paper_tested_it() -> None:
     table = load_table("sgan_table1")
-    plan = make_plan(table, load_profile("scenes"), UserFiles(), (0,))
+    plan = scenes_plan(table.id)
     scales = {cell.row.id: cell.card.scales for cell in plan.cells}
     assert scales["vgg_16_sgan"] == (0.75, 1.0, 1.25)
     assert scales["vgg_16_seenet"] == (0.5, 0.75, 1.0, 1.25, 1.5)
