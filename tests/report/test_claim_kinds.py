@@ -110,6 +110,12 @@ def test_a_cell_of_one_class_has_that_classs_score() -> None:
     assert found.by_place["a", "mean"].class_scores == pytest.approx((100, 60, 50))
 
 
+def test_the_cells_of_classes_are_not_listed_class_by_class_once_more() -> None:
+    text = render_markdown(report(table(EVERY), {"a": [(60, 50)], "b": [(50, 45)]}))
+    assert "| class | A | B |" in text
+    assert "| **mean** | 70.0 | 65.0 |" in text
+
+
 @pytest.mark.parametrize(
     ("other", "effect", "verdict", "smallest"),
     [
