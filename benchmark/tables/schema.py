@@ -46,6 +46,7 @@ class Protocol(_Model):
     threshold: float | Text | None = None  # "none" where the labels come from an argmax alone
     threshold_policy: ThresholdPolicy = "fixed"
     initial_weights: Text | None = None
+    attention: Text | None = None  # the backbone that the attention maps, and labels, come from
     saliency: Text | None = None
     profile: Text = "paper"
 
