@@ -161,12 +161,17 @@ def _listed(report: TableReport) -> list[Cell]:
 
 
 def layout_rows(report: TableReport) -> Rows:
-    """Return the table as the paper lays it out, with ours beside every score."""
+    """Return the table as the paper lays it out, with ours beside every score.
+
+    Classes go down, and not across, where there is a column for each.
+    """
     columns = report.table.columns
+    if any(column.evaluation and column.evaluation.of_class for column in columns):
+        return _classes_down(report)
     header = ["row"]
     right: list[int] = []
     for column in columns:
-        names = [column.title] if column.kind == "text" else _score_names(report, column)
+        names = [column.title] if column.kind == "text" else _score_names(report, column.title)
         right += range(len(header), len(header) + len(names)) if column.kind == "score" else []
         header += names
     rows = [
@@ -176,8 +181,19 @@ def layout_rows(report: TableReport) -> Rows:
     return header, rows, right
 
 
-def _score_names(report: TableReport, column: Column) -> list[str]:
-    return [column.title, "ours"] if report.measured else [column.title]
+def _classes_down(report: TableReport) -> Rows:
+    header = [""]
+    for row in report.table.rows:
+        header += _score_names(report, row.title)
+    rows = [
+        [column.title, *(x for row in report.table.rows for x in _entries(report, row, column))]
+        for column in report.table.score_columns
+    ]
+    return header, rows, list(range(1, len(header)))
+
+
+def _score_names(report: TableReport, title: str) -> list[str]:
+    return [title, "ours"] if report.measured else [title]
 
 
 def _entries(report: TableReport, row: Row, column: Column) -> list[str]:

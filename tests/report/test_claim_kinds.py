@@ -116,6 +116,16 @@ def test_the_cells_of_classes_are_not_listed_class_by_class_once_more() -> None:
     assert "| **mean** | 70.0 | 65.0 |" in text
 
 
+def test_classes_go_down_where_there_is_a_column_for_each() -> None:
+    published = {"a": {"cat": 61.5, "mean": 70.2}}
+    text = render_markdown(report(table(EVERY, published), {"a": [(60, 50)]}))
+    layout = text.split("## Scores")[1].split("## Verdicts")[0].strip().splitlines()
+    assert layout[0] == "|  | A | ours | B | ours | C | ours | D | ours | E | ours |"
+    assert layout[2].startswith("| IoU cat | 61.5 | 60.0 | – | – |")
+    assert layout[3].startswith("| IoU dog | – | 50.0 | – | – |")
+    assert layout[4].startswith("| IoU mean | 70.2 | 70.0 | – | – |")
+
+
 @pytest.mark.parametrize(
     ("other", "effect", "verdict", "smallest"),
     [
