@@ -8,13 +8,12 @@ from benchmark.errors import BenchmarkError
 from benchmark.executor import execute, with_inputs
 from benchmark.plan import CellPlan, Plan
 from benchmark.progress import Progress
-from benchmark.report.build import build_report
+from benchmark.report.build import Place, build_report
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.server import ServerScore
 from benchmark.stages import STAGES
 from benchmark.stages.score import read_counts
 from benchmark.store import Record, Stage, Store
-from benchmark.tables.schema import Place
 
 
 def run_plan(

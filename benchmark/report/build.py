@@ -47,11 +47,11 @@ from benchmark.tables.schema import (
     Column,
     Evaluation,
     PeakClaim,
-    Place,
     Row,
     Table,
     UnstableClaim,
 )
+from benchmark.tables.schema import Place as Place  # whoever calls build_report needs it
 
 Measurements = Mapping[Place, Measurement]
 

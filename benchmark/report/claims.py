@@ -15,8 +15,8 @@ order, ``better`` is above every one of ``worse``; the effect is the smallest of
 every, ``better`` is above ``worse`` in every column: as for an order.
 trend, every score is above the next; the effect is the smallest of the steps: as for an order.
 peak, ``best`` is above all rows before it and all rows after it: as for an order. Whether the
-    other rows rise and fall steadily is not judged, for most papers' own do not; the note says
-    where our means do not.
+    other rows rise and fall steadily is not judged, for rows that lie close together change places
+    by chance; the note says where our means do.
 
 unstable, ``row`` varies more over the seeds than every row of ``than``. A bootstrap of a few seeds
 says nothing about a variance, so this one is an F-test at 5 %: the effect is a ratio of sample
