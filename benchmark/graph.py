@@ -551,7 +551,7 @@ class StageGraph:
         """Score what the column asks for."""
         assert column.evaluation is not None
         if not segments(column):
-            return self.label_score(row, column.evaluation.split, seed)
+            return self.label_score(as_scored(row, column), column.evaluation.split, seed)
         folder = "labels_crf" if column.evaluation.crf else "labels"
         label = f"score {row.id} {column.id} seed {seed}"
         made = self.prediction(row, column, seed)
@@ -631,6 +631,16 @@ def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:
 def segments(column: Column) -> bool:
     """Tell whether the column scores a segmentation network, and not the labels it learns from."""
     return column.evaluation is not None and column.evaluation.stage == "segmentation"
+
+
+def as_scored(row: Row, column: Column) -> Row:
+    """Return the row with the labels that the column scores, where these are not the row's own."""
+    evaluation = column.evaluation
+    assert evaluation is not None
+    changes: dict[str, Any] = {"refine": None, "refine_options": {}} if evaluation.raw else {}
+    if evaluation.recipe is not None:
+        changes |= {"recipe": evaluation.recipe, "constants": evaluation.constants}
+    return row.model_copy(update=changes)
 
 
 def _training_options(method: Method | Refinement) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import cached_property
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
-from benchmark.graph import StageGraph, row_method, segments
+from benchmark.graph import StageGraph, as_scored, row_method, segments
 from benchmark.profiles import Profile
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
@@ -138,14 +138,20 @@ def make_plan(
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
     sheets: dict[str, Sheet] = {}
+    alike: dict[tuple[str, str], CellPlan] = {}  # a row's columns of one test share their stages
     for row, column in table.measurable():
-        if segments(column) and row.segmentation not in profile.segmentation:
-            absent[row.id, column.id] = f"profile {profile.id} has no {row.segmentation}"
+        if reason := _absence(graph, row, column):
+            absent[row.id, column.id] = reason
             continue
+        test = (row.id, _test(column))
         try:
-            cells.append(_cell(graph, row, column, seeds))
+            if test not in alike:
+                alike[test] = _cell(graph, row, column, seeds)
         except NotReleased as error:
             absent[row.id, column.id] = str(error)
+            continue
+        cells.append(replace(alike[test], column=column))
+        if row.id in diagnostics:
             continue
         diagnostics[row.id] = _diagnostics(graph, table, row, seeds)
         with suppress(NotReleased):
@@ -153,7 +159,8 @@ def make_plan(
     if not cells and graph.released:
         raise BenchmarkError(next(iter(absent.values())))
     if not cells:
-        raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}")
+        reasons = "; ".join(dict.fromkeys(absent.values())) or "every cell waits for a server"
+        raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}: {reasons}")
     return Plan(
         table,
         profile,
@@ -165,6 +172,23 @@ def make_plan(
         sheets,
         graph.released,
     )
+
+
+def _absence(graph: StageGraph, row: Row, column: Column) -> str:
+    """Return why this profile and these images have nothing to measure in a cell; empty if not."""
+    assert column.evaluation is not None
+    if segments(column) and row.segmentation not in graph.profile.segmentation:
+        return f"profile {graph.profile.id} has no {row.segmentation}"
+    of_class = column.evaluation.of_class
+    if of_class not in (None, "background", *_classes(graph)):
+        return f"the data set has no {of_class}"
+    return ""
+
+
+def _test(column: Column) -> str:
+    """Return what a column's score stages depend on: classes and metrics are read from counts."""
+    assert column.evaluation is not None
+    return column.evaluation.model_dump_json(exclude={"of_class", "metric"})
 
 
 def _cell(graph: StageGraph, row: Row, column: Column, seeds: Sequence[int]) -> CellPlan:
@@ -210,19 +234,20 @@ def _sheet(graph: StageGraph, row: Row, seed: int) -> Sheet:
 def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     evaluation = column.evaluation
     assert evaluation is not None
-    _, constants = graph.label_recipe(row)
+    labelled = as_scored(row, column)
+    _, constants = graph.label_recipe(labelled)
     segmented = segments(column)
     used = graph.family(row).weights if segmented else graph.profile.attention.weights
-    saliency = _uses_saliency(graph, row)
+    saliency = _uses_saliency(graph, labelled)
     card = ProtocolCard(
         stage=evaluation.stage,
         dataset=_dataset_name(graph),
         train_split=graph.split("train"),
         split=evaluation.split,
-        classes=graph.voc.classes if graph.voc else CLASS_NAMES,
+        classes=_classes(graph),
         image_labels=graph.voc.labels if graph.voc else "csv",
         labels_at_test="none" if segmented else "image labels",
-        refinement=row.refine or "none",
+        refinement=labelled.refine or "none",
         threshold=constants.get("threshold", "none"),
         threshold_policy="fixed",
         scales=evaluation.scales,
@@ -255,6 +280,10 @@ def _as_released(card: ProtocolCard, released: Released) -> ProtocolCard:
 
 def _started_from(graph: StageGraph) -> dict[str, str]:
     return {"started from": described(graph.released)} if graph.released else {}
+
+
+def _classes(graph: StageGraph) -> tuple[str, ...]:
+    return graph.voc.classes if graph.voc else CLASS_NAMES
 
 
 def _dataset_name(graph: StageGraph) -> str:

@@ -17,11 +17,16 @@ from benchmark.report.claims import (
     ClaimVerdict,
     Draws,
     Effect,
+    Score,
     gain_verdict,
     order_verdict,
     resampled_scores,
     smallest_difference,
+    smallest_of_pairs,
     smallest_step,
+    unstable_verdict,
+    unsteady,
+    variance_ratio,
 )
 from benchmark.report.model import (
     Cell,
@@ -37,9 +42,17 @@ from benchmark.report.verdicts import (
     no_noise_estimate,
     prediction_interval,
 )
-from benchmark.tables.schema import Claim, Column, Row, Table
+from benchmark.tables.schema import (
+    Claim,
+    Column,
+    Evaluation,
+    PeakClaim,
+    Row,
+    Table,
+    UnstableClaim,
+)
+from benchmark.tables.schema import Place as Place  # whoever calls build_report needs it
 
-Place = tuple[str, str]  # (row, column)
 Measurements = Mapping[Place, Measurement]
 
 
@@ -62,7 +75,7 @@ def build_report(
     if unknown := sorted(set(measurements) - known):
         raise ValueError(f"{table.id} has no measurable cell {unknown[0]}")
     cells = tuple(
-        _cell(table, row, column, measurements, absent or {}, server_scores or {})
+        _cell(table, row, row.scored(column), measurements, absent or {}, server_scores or {})
         for row in table.rows
         for column in table.score_columns
         if row.ours or column.id in row.published
@@ -110,19 +123,31 @@ def _measured_cell(blank: Cell, measured: Measurement) -> Cell:
     if measured.error is not None:
         note = f"failed: {_without_folders(measured.error)}"
         return replace(blank, card=measured.card, note=note)
-    assert blank.column.evaluation is not None
+    evaluation = blank.column.evaluation
+    assert evaluation is not None
     totals = np.stack([counts.sum(axis=0) for counts in measured.counts])
-    scores = per_class(blank.column.evaluation.metric, totals)
+    scores = per_class(evaluation.metric, totals)
+    one = _class_index(evaluation, measured)
+    if one is not None and not totals[:, one].any():
+        return replace(blank, card=measured.card, note=f"the data set has no {evaluation.of_class}")
+    values = mean_over_classes(scores) if one is None else scores[:, one]
     cell = replace(
         blank,
         card=measured.card,
         seeds=measured.seeds,
-        values=tuple(100.0 * float(value) for value in mean_over_classes(scores)),
-        class_scores=_class_scores(scores),
+        values=tuple(100.0 * float(value) for value in values),
+        class_scores=_class_scores(scores) if one is None else (),
         keys=measured.keys,
         images=len(measured.image_ids),
     )
     return _judged(cell, stale=measured.stale)
+
+
+def _class_index(evaluation: Evaluation, measured: Measurement) -> int | None:
+    """Return the place of the evaluated class among the counts'; None for the mean over all."""
+    if evaluation.of_class is None:
+        return None
+    return ("background", *measured.card.classes).index(evaluation.of_class)
 
 
 def _judged(cell: Cell, stale: bool = False) -> Cell:
@@ -162,7 +187,7 @@ def _server_card(
     row: Row, column: Column, table: Table, measurements: Measurements
 ) -> ProtocolCard | None:
     """Return the card of the row's measured column that differs in the split alone."""
-    for other in table.score_columns:
+    for other in (row.scored(column) for column in table.score_columns):
         measured = measurements.get((row.id, other.id))
         if measured is None or other.evaluation is None or column.evaluation is None:
             continue
@@ -211,71 +236,110 @@ def _claim(
     measurements: Measurements,
     draws: dict[Place, Draws],
 ) -> ClaimResult:
-    better, *worse = claim.cells()
-    published = _published_effect(
-        claim, [cells[place] for place in claim.cells() if place in cells]
-    )
-    obstacle = _obstacle(better, worse, cells, measurements)
+    places = claim.cells()
+    published = _published_effect(claim, [cells[place] for place in places if place in cells])
+    obstacle = _obstacle(claim, cells, measurements)
     if obstacle:
-        return ClaimResult(claim, "undecided", None, published, obstacle)
+        note = "; ".join(filter(None, (obstacle, _contradiction(claim))))
+        return ClaimResult(claim, "undecided", None, published, note)
+    found = [cells[place] for place in places]
 
-    def score(place: Place) -> tuple[float, Draws | float]:
-        cell = cells[place]
+    def score(cell: Cell) -> Score:
         if not cell.row.ours:
-            assert cell.published is not None
-            return cell.published, cell.published
+            return _value(cell), _value(cell)
+        place = (cell.row.id, cell.column.id)
         if place not in draws:
-            assert cell.column.evaluation is not None
-            draws[place] = resampled_scores(
-                measurements[place].counts, cell.seeds, cell.column.evaluation.metric
-            )
-        assert cell.mean is not None
-        return cell.mean, draws[place]
+            draws[place] = _draws(cell, measurements[place])
+        return _value(cell), draws[place]
 
-    effect = _effect(claim, [score(place) for place in claim.cells()])
-    verdict, note = _claim_verdict(claim, effect)
-    caveats = [note, _caveat([cells[place] for place in claim.cells()])]
-    if any(cells[place].verdict == "stale" for place in claim.cells()):
+    if isinstance(claim, UnstableClaim):
+        effect = variance_ratio(found[0].values, [cell.values for cell in found[1:]])
+    else:
+        effect = _effect(claim, [score(cell) for cell in found])
+    verdict, reason = _claim_verdict(claim, effect)
+    caveats = [reason, _shape(claim, found), _caveat(found)]
+    if any(cell.verdict == "stale" for cell in found):
         verdict, caveats = "undecided", ["a number behind it is stale: run again"]
-    return ClaimResult(claim, verdict, effect, published, "; ".join(filter(None, caveats)))
+    note = "; ".join(filter(None, [*caveats, _contradiction(claim)]))
+    return ClaimResult(claim, verdict, effect, published, note)
 
 
-def _claim_verdict(claim: Claim, effect: Effect) -> tuple[ClaimVerdict, str]:
+def _draws(cell: Cell, measured: Measurement) -> Draws:
+    evaluation = cell.column.evaluation
+    assert evaluation is not None
+    one = _class_index(evaluation, measured)
+    return resampled_scores(measured.counts, cell.seeds, evaluation.metric, of_class=one)
+
+
+def _claim_verdict(claim: Claim, effect: Effect | None) -> tuple[ClaimVerdict, str]:
+    if effect is None:
+        return "undecided", "a row that does not vary at all has no ratio of variances"
+    if claim.kind == "unstable":
+        return unstable_verdict(effect)
     return gain_verdict(effect, claim.by) if claim.kind == "gain" else order_verdict(effect)
 
 
-def _effect(claim: Claim, scores: list[tuple[float, Draws | float]]) -> Effect:
+def _contradiction(claim: Claim) -> str:
+    return f"the paper's own numbers: {claim.contradicted}" if claim.contradicted else ""
+
+
+def _effect(claim: Claim, scores: list[Score]) -> Effect:
     """Return the smallest difference between the first score and each other one.
 
-    Of a trend: between each score and the next.
+    Of a trend: between each score and the next; of ``every``: within each column.
     """
     if claim.kind == "trend":
         return smallest_step(scores)
-    (mean, resampled), *worse = scores
-    return smallest_difference((mean, np.asarray(resampled)), worse)
+    if claim.kind == "every":
+        return smallest_of_pairs(list(zip(scores[::2], scores[1::2], strict=True)))
+    return smallest_difference(scores[0], scores[1:])
+
+
+def _shape(claim: Claim, cells: list[Cell]) -> str:
+    """Return how our means depart from a peak's rise and fall; of ``every`` the closest column."""
+    values = [_value(cell) for cell in cells]
+    if claim.kind == "every":
+        gaps = [high - low for high, low in zip(values[::2], values[1::2], strict=True)]
+        return f"smallest in {cells[2 * gaps.index(min(gaps))].column.title}"
+    if not isinstance(claim, PeakClaim):
+        return ""
+    best, *others = values
+    place = claim.rows.index(claim.best)
+    return unsteady(others[:place], best, others[place:])
+
+
+def _value(cell: Cell) -> float:
+    value = cell.mean if cell.row.ours else cell.published
+    assert value is not None
+    return value
 
 
 def _published_effect(claim: Claim, cells: list[Cell]) -> float | None:
     values = [cell.published for cell in cells if cell.published is not None]
-    if len(values) < max(2, len(claim.cells())):
-        return None
+    if claim.kind == "unstable" or len(values) < len(claim.cells()):
+        return claim.printed
     if claim.kind == "trend":
         return min(higher - lower for higher, lower in pairwise(values))
+    if claim.kind == "every":
+        return min(high - low for high, low in zip(values[::2], values[1::2], strict=True))
     return min(values[0] - other for other in values[1:])
 
 
-def _obstacle(
-    better: Place, worse: list[Place], cells: Mapping[Place, Cell], measurements: Measurements
-) -> str:
+def _obstacle(claim: Claim, cells: Mapping[Place, Cell], measurements: Measurements) -> str:
     """Return why a claim cannot be tested; empty if it can."""
+    better, *worse = claim.cells()
     for place in (better, *worse):
         cell = cells.get(place)
         if cell is None or (not cell.row.ours and cell.published is None):
             return f"{'/'.join(place)}: the paper prints no value"
         if cell.row.ours and not cell.values:
             return f"{cell.row.title}: {cell.note}"
+        if cell.row.ours and place not in measurements:
+            return f"{cell.row.title}: a server's score, without images to draw from"
     if not cells[better].row.ours:
         return f"{cells[better].row.title}: a cited row, nothing of ours to test"
+    if claim.kind == "unstable":
+        return _few_seeds([cells[place] for place in (better, *worse)])
     cited = [place for place in worse if not cells[place].row.ours]
     if cited and cells[better].differing:
         fields = ", ".join(TITLES[name] for name in cells[better].differing)
@@ -284,6 +348,16 @@ def _obstacle(
     for place in worse:
         if cells[place].row.ours and measurements[place].image_ids != images:
             return f"measured on other images than {cells[place].row.title}"
+    return ""
+
+
+def _few_seeds(cells: list[Cell]) -> str:
+    """Return why the spreads over the seeds cannot be compared; empty if they can."""
+    for cell in cells:
+        if not cell.row.ours:
+            return f"{cell.row.title}: a cited row, no spread of ours to compare"
+        if len(cell.values) < MINIMUM_SEEDS:
+            return f"{cell.row.title}: a spread needs {MINIMUM_SEEDS} seeds"
     return ""
 
 

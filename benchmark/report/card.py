@@ -21,7 +21,7 @@ TITLES = {
     "scales": "test scales",
     "flip": "test flip",
     "crf": "CRF",
-    "network": "segmentation network",
+    "network": "network",
     "initial_weights": "initial weights",
     "saliency": "saliency",
     "supervision": "supervision",
@@ -98,6 +98,8 @@ def published_card(table: Table, row: Row, column: Column) -> ProtocolCard:
     if column.evaluation is None:
         raise ValueError(f"column {column.id} holds no score")
     protocol, evaluation = table.protocol, column.evaluation
+    segmented = evaluation.stage == "segmentation"
+    constants = evaluation.constants if evaluation.recipe else row.constants
     return ProtocolCard(
         stage=evaluation.stage,
         dataset=protocol.dataset,
@@ -105,16 +107,16 @@ def published_card(table: Table, row: Row, column: Column) -> ProtocolCard:
         split=evaluation.split,
         classes=protocol.classes,
         image_labels=protocol.image_labels,
-        labels_at_test=protocol.labels_at_test,
-        refinement=row.refine or "none",
-        threshold=protocol.threshold,
+        labels_at_test=protocol.labels_at_test if segmented else "image labels",
+        refinement="none" if evaluation.raw else row.refine or "none",
+        threshold=constants.get("threshold", protocol.threshold),
         threshold_policy=protocol.threshold_policy,
         scales=evaluation.scales,
         flip=evaluation.flip,
         crf=evaluation.crf,
-        network=row.segmentation,
+        network=row.segmentation if segmented else protocol.attention,
         initial_weights=protocol.initial_weights,
-        saliency=protocol.saliency,
+        saliency=row.saliency or protocol.saliency,
         supervision=row.supervision,
         profile=protocol.profile,
     )

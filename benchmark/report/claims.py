@@ -12,7 +12,21 @@ order, ``better`` is above every one of ``worse``; the effect is the smallest of
     holds      low > 0
     fails      high < 0
     undecided  otherwise
+every, ``better`` is above ``worse`` in every column: as for an order.
 trend, every score is above the next; the effect is the smallest of the steps: as for an order.
+peak, ``best`` is above all rows before it and all rows after it: as for an order. Whether the
+    other rows rise and fall steadily is not judged, for rows that lie close together change places
+    by chance; the note says where our means do.
+
+unstable, ``row`` varies more over the seeds than every row of ``than``. A bootstrap of a few seeds
+says nothing about a variance, so this one is an F-test at 5 %: the effect is a ratio of sample
+variances and not points, the smallest over ``than``, with the 95 % interval of normal scores, from
+ratio / F(0.975) to ratio / F(0.025):
+    holds      low > 1
+    fails      high < 1
+    undecided  otherwise, below 3 seeds, and where a variance is 0
+
+A class is scored on the draws that hold it: a draw of images without the class is left out.
 
 A bootstrap over n seeds is a little too narrow for small n, and one seed carries no noise of the
 training at all; the report says so beside the verdict.
@@ -20,13 +34,16 @@ training at all; the report says so beside the verdict.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmark.metrics import Counts, MetricName, mean_over_classes
 from benchmark.seeding import derive
@@ -40,7 +57,7 @@ LEVELS = (0.025, 0.975)
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect in points with its 95 % interval."""
+    """An effect with its 95 % interval: points, but for ``unstable`` a ratio of variances."""
 
     value: float
     low: float
@@ -52,50 +69,83 @@ def resampled_scores(
     seeds: Sequence[int],
     metric: MetricName = "miou",
     draws: int = DRAWS,
+    *,
+    of_class: int | None = None,
 ) -> Draws:
     """Return the metric in points, (draws,), under resampled images and seeds.
 
     ``counts``: one int64 (N, C, C + 1) a seed. Two calls with the same N draw the same images,
     and with the same seeds the same seeds: that is what pairs the differences.
+    The mean over the classes, or the score ``of_class`` alone (0 the background), which is nan
+    where no drawn image holds the class.
     """
-    number = len(counts[0])
-    images = np.random.default_rng(derive("claims", "images", number))
-    weights = images.multinomial(number, np.full(number, 1 / number), size=draws).astype(float)
-    per_seed = np.stack([_weighted_scores(one, weights, metric) for one in counts], axis=1)
+    weights = _drawn_images(len(counts[0]), draws)
+    per_seed = np.stack(
+        [_weighted_scores(one, weights, metric, of_class) for one in counts], axis=1
+    )
     runs = np.random.default_rng(derive("claims", "seeds", *seeds))
     chosen = runs.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=draws)
     return np.asarray((per_seed * chosen).sum(axis=1) / len(seeds))
 
 
-def _weighted_scores(counts: Counts, weights: NDArray[np.float64], metric: MetricName) -> Draws:
+@lru_cache(maxsize=1)  # a table's cells share their images
+def _drawn_images(number: int, draws: int) -> NDArray[np.float64]:
+    """Return how often each of ``number`` images is drawn, (draws, number)."""
+    images = np.random.default_rng(derive("claims", "images", number))
+    weights = images.multinomial(number, np.full(number, 1 / number), size=draws).astype(float)
+    weights.setflags(write=False)
+    return weights
+
+
+def _weighted_scores(
+    counts: Counts, weights: NDArray[np.float64], metric: MetricName, of_class: int | None
+) -> Draws:
     """Return the metric in points, (draws,), of image counts (N, C, C + 1), weights (draws, N)."""
     square = counts[..., :-1]
     marginals = (np.diagonal(square, axis1=1, axis2=2), counts.sum(axis=2), square.sum(axis=1))
+    classes = slice(None) if of_class is None else [of_class]
     # the marginals alone, as floats for BLAS: exact below 2**53 pixels, and a tenth of the work
-    hits, true, predicted = (weights @ part.astype(np.float64) for part in marginals)
-    seen = true + predicted
-    whole = {"miou": seen - hits, "precision": predicted, "recall": true}[metric]
+    hits, true, predicted = (weights @ part[:, classes].astype(np.float64) for part in marginals)
+    # all rows of a table leave out the same draws: those without the class, whatever is predicted
+    seen = true + predicted if of_class is None else true
+    whole = {"miou": true + predicted - hits, "precision": predicted, "recall": true}[metric]
     return 100.0 * mean_over_classes(np.where(seen > 0, hits / np.maximum(whole, 1), np.nan))
 
 
-def smallest_difference(
-    better: tuple[float, Draws], worse: Sequence[tuple[float, Draws | float]]
-) -> Effect:
-    """Return the smallest of better - worse; each a point value and its draws (or a constant)."""
-    value, draws = better
-    values = [value - other for other, _ in worse]
-    resampled = np.min([draws - other for _, other in worse], axis=0)
-    low, high = np.quantile(resampled, LEVELS)
+Score = tuple[float, Draws | float]
+"""A point value and its draws, or the same constant twice."""
+
+
+def smallest_difference(better: Score, worse: Sequence[Score]) -> Effect:
+    """Return the smallest of better - worse."""
+    return smallest_of_pairs([(better, other) for other in worse])
+
+
+def smallest_step(scores: Sequence[Score]) -> Effect:
+    """Return the smallest of each score minus the next."""
+    return smallest_of_pairs(list(pairwise(scores)))
+
+
+def smallest_of_pairs(pairs: Sequence[tuple[Score, Score]]) -> Effect:
+    """Return the smallest of first - second over the pairs, taken draw by draw."""
+    values = [first - second for (first, _), (second, _) in pairs]
+    draws = [np.asarray(first) - second for (_, first), (_, second) in pairs]
+    low, high = np.nanquantile(np.min(draws, axis=0), LEVELS)
     return Effect(min(values), float(low), float(high))
 
 
-def smallest_step(scores: Sequence[tuple[float, Draws | float]]) -> Effect:
-    """Return the smallest of each score minus the next; each a value and its draws."""
-    values = [higher - lower for (higher, _), (lower, _) in pairwise(scores)]
-    steps = [np.asarray(higher) - lower for (_, higher), (_, lower) in pairwise(scores)]
-    resampled = np.min(steps, axis=0)
-    low, high = np.quantile(resampled, LEVELS)
-    return Effect(min(values), float(low), float(high))
+def variance_ratio(values: Sequence[float], others: Sequence[Sequence[float]]) -> Effect | None:
+    """Return the smallest ratio of sample variances, ``values`` to each of ``others``.
+
+    One score a seed, at least 2 each. None where a variance is 0: there is no ratio.
+    """
+    variances = [statistics.variance(scores) for scores in (values, *others)]
+    if 0 in variances:
+        return None
+    ratios = np.array([variances[0] / variance for variance in variances[1:]])
+    freedoms = [len(other) - 1 for other in others]
+    low, high = (stats.f.ppf(level, len(values) - 1, freedoms) for level in LEVELS)
+    return Effect(*(float(bound.min()) for bound in (ratios, ratios / high, ratios / low)))
 
 
 def gain_verdict(effect: Effect, by: float) -> tuple[ClaimVerdict, str]:
@@ -117,3 +167,20 @@ def order_verdict(effect: Effect) -> tuple[ClaimVerdict, str]:
     if effect.high < 0:
         return "fails", "the order is another one"
     return "undecided", "the interval holds 0"
+
+
+def unstable_verdict(effect: Effect) -> tuple[ClaimVerdict, str]:
+    """Return the verdict on a ratio of variances, and why."""
+    if effect.low > 1:
+        return "holds", ""
+    if effect.high < 1:
+        return "fails", "it varies less"
+    return "undecided", "the interval holds 1"
+
+
+def unsteady(before: Sequence[float], best: float, after: Sequence[float]) -> str:
+    """Return how scores depart from a rise to ``best`` and a fall after it; empty if not."""
+    rises = all(one <= two for one, two in pairwise([*before, best]))
+    falls = all(one >= two for one, two in pairwise([best, *after]))
+    missing = [name for name, kept in (("rise to it", rises), ("fall after it", falls)) if not kept]
+    return f"our means do not {' or '.join(missing)} steadily" if missing else ""

@@ -99,18 +99,22 @@ def verdict_cells(cell: Cell) -> tuple[str, ...]:
 
 
 def _published(row: Row, column: Column) -> str:
+    spread = row.deviation.get(column.id)
+    beside = "" if spread is None else f" ± {points(spread, column.decimals)}"
     doubt = " (?)" if column.id in row.flags else ""
-    return points(row.published.get(column.id), column.decimals) + doubt
+    return points(row.published.get(column.id), column.decimals) + beside + doubt
 
 
 def claim_cells(result: ClaimResult) -> tuple[str, ...]:
     """Return one claim's entries under ``CLAIM_HEADER``."""
     effect = result.effect
+    # variances are compared by their ratio, scores by their difference
+    size = "× {:.1f}" if result.claim.kind == "unstable" else "{:+.1f}"
     return (
         result.claim.text,
         signed(result.published_effect),
-        signed(effect.value if effect else None),
-        f"{effect.low:+.1f} to {effect.high:+.1f}" if effect else NONE,
+        size.format(effect.value) if effect else NONE,
+        f"{size.format(effect.low)} to {size.format(effect.high)}" if effect else NONE,
         result.verdict,
         result.note,
     )
@@ -157,12 +161,17 @@ def _listed(report: TableReport) -> list[Cell]:
 
 
 def layout_rows(report: TableReport) -> Rows:
-    """Return the table as the paper lays it out, with ours beside every score."""
+    """Return the table as the paper lays it out, with ours beside every score.
+
+    Classes go down, and not across, where there is a column for each.
+    """
     columns = report.table.columns
+    if any(column.evaluation and column.evaluation.of_class for column in columns):
+        return _classes_down(report)
     header = ["row"]
     right: list[int] = []
     for column in columns:
-        names = [column.title] if column.kind == "text" else _score_names(report, column)
+        names = [column.title] if column.kind == "text" else _score_names(report, column.title)
         right += range(len(header), len(header) + len(names)) if column.kind == "score" else []
         header += names
     rows = [
@@ -172,8 +181,19 @@ def layout_rows(report: TableReport) -> Rows:
     return header, rows, right
 
 
-def _score_names(report: TableReport, column: Column) -> list[str]:
-    return [column.title, "ours"] if report.measured else [column.title]
+def _classes_down(report: TableReport) -> Rows:
+    header = [""]
+    for row in report.table.rows:
+        header += _score_names(report, row.title)
+    rows = [
+        [column.title, *(x for row in report.table.rows for x in _entries(report, row, column))]
+        for column in report.table.score_columns
+    ]
+    return header, rows, list(range(1, len(header)))
+
+
+def _score_names(report: TableReport, title: str) -> list[str]:
+    return [title, "ours"] if report.measured else [title]
 
 
 def _entries(report: TableReport, row: Row, column: Column) -> list[str]:
@@ -203,10 +223,16 @@ def _claims(report: TableReport) -> list[str]:
         return []
     rows = [claim_cells(result) for result in report.claims]
     explained = (
-        "Differences in points of mIoU. The interval is a paired bootstrap over images and seeds. "
+        "Differences in points. The interval is a paired bootstrap over images and seeds. "
         "A gain `holds` when the interval lies above 0 and reaches the gain the paper names, and "
-        "`fails` when it lies below that gain; an order `holds` above 0 and `fails` below 0."
+        "`fails` when it lies below that gain. Where several differences are claimed, the smallest "
+        "is shown: the claim `holds` when its interval lies above 0 and `fails` when it lies below."
     )
+    if any(result.claim.kind == "unstable" for result in report.claims):
+        explained += (
+            " ×: a ratio of the variances over the seeds, with the interval of an F-test at 5 %; "
+            "it `holds` above 1 and `fails` below 1."
+        )
     return ["## Claims of the paper", markdown_table(CLAIM_HEADER, rows, range(1, 4)), explained]
 
 
@@ -215,16 +241,21 @@ def _diagnostics(report: TableReport) -> list[str]:
         return []
     found = {(one.row.id, one.name): one.values for one in report.diagnostics}
     names = [name for name in report.table.diagnostics if any(name == key[1] for key in found)]
+    means_over_classes = [
+        column
+        for column in report.table.score_columns
+        if column.evaluation and column.evaluation.of_class is None
+    ]
     rows = []
     for row in report.table.rows:
         if not row.ours:
             continue
         values = [found.get((row.id, name)) for name in names]
-        scores = [_cell_score(report, row, column) for column in report.table.score_columns]
+        scores = [_cell_score(report, row, column) for column in means_over_classes]
         means = [points(100 * statistics.fmean(value) if value else None) for value in values]
         rows.append([row.title, *means, *scores])
     titles = [report.table.diagnostics[name] for name in names]
-    header = ["row", *titles, *(column.title for column in report.table.score_columns)]
+    header = ["row", *titles, *(column.title for column in means_over_classes)]
     return ["## Where the points are", markdown_table(header, rows, range(1, len(header)))]
 
 

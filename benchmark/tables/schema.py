@@ -18,6 +18,8 @@ MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
 Retraining = Literal["adapt", "plain"]
 """``adapt``: on labels restricted to background and the image's classes; ``plain``: on any."""
+Place = tuple[str, str]
+"""One cell: the ids of its row and of its column."""
 
 
 class _Model(BaseModel):
@@ -44,6 +46,7 @@ class Protocol(_Model):
     threshold: float | Text | None = None  # "none" where the labels come from an argmax alone
     threshold_policy: ThresholdPolicy = "fixed"
     initial_weights: Text | None = None
+    attention: Text | None = None  # the backbone that the attention maps, and labels, come from
     saliency: Text | None = None
     profile: Text = "paper"
 
@@ -54,11 +57,24 @@ class Evaluation(_Model):
     stage: Literal["labels", "segmentation"]  # labels: those made of the maps, image labels known
     split: Text
     metric: MetricName = "miou"
+    of_class: Text | None = None  # "background" or a class of the data set; none: mean over classes
+    # of the labels, where they are made in another way than the row's segmentation learns from:
+    raw: bool = False  # of the method's own maps, without the row's refinement
+    recipe: Text | None = None
+    constants: dict[Text, float] = {}  # of that recipe
     # of the segmentation network's test:
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     flip: bool = False
     crf: bool = False
     crf_constants: dict[Text, float] = {}  # of ``CrfOptions``; DeepLab's official ones where absent
+
+    @model_validator(mode="after")
+    def _check(self) -> Evaluation:
+        if self.stage == "segmentation" and (self.raw or self.recipe):
+            raise ValueError("raw and recipe are of labels, not of a segmentation")
+        if self.constants and self.recipe is None:
+            raise ValueError("constants need recipe")
+        return self
 
 
 class Column(_Model):
@@ -92,6 +108,7 @@ class Row(_Model):
     title: Text
     text: dict[Id, Text] = {}  # column -> printed text
     published: dict[Id, float] = {}  # column -> printed value, in the column's unit
+    deviation: dict[Id, float] = {}  # column -> standard deviation printed beside the value
     flags: dict[Id, Text] = {}  # column -> doubt about how its value was read
     notes: tuple[Text, ...] = ()  # e.g. where paper and released code differ
 
@@ -104,11 +121,19 @@ class Row(_Model):
     segmentation: Id | None = None  # family of the segmentation network
     retrain: Retraining | None = None  # once more, on the network's own segmentation
     supervision: Supervision | None = None
+    saliency: Text | None = None  # of this row's paper, where it is not the whole table's
+    evaluation: dict[Id, Evaluation] = {}  # column -> how this row's own paper tested it
 
     @property
     def ours(self) -> bool:
         """Whether the suite measures this row."""
         return self.method is not None
+
+    def scored(self, column: Column) -> Column:
+        """Return the column with this row's own evaluation, where it has one."""
+        if column.id not in self.evaluation:
+            return column
+        return column.model_copy(update={"evaluation": self.evaluation[column.id]})
 
     @model_validator(mode="after")
     def _check(self) -> Row:
@@ -116,66 +141,122 @@ class Row(_Model):
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
             raise ValueError(f"row {self.id}: a row with a method needs {lacking}")
-        names = (*plan.values(), self.segmentation, self.retrain, self.refine)
-        if not self.ours and (any(names) or self.options or self.constants):
+        names = (*plan.values(), self.segmentation, self.retrain, self.refine, self.saliency)
+        if not self.ours and (any(names) or self.options or self.constants or self.evaluation):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
         if self.refine_options and self.refine is None:
             raise ValueError(f"row {self.id}: refine_options need refine")
         for column in self.flags:
             if column not in self.published:
                 raise ValueError(f"row {self.id}: flag for {column!r}, which has no value")
+        for column in self.deviation:
+            if column not in self.published:
+                raise ValueError(f"row {self.id}: deviation for {column!r}, which has no value")
         return self
 
 
-class GainClaim(_Model):
+class _Claim(_Model):
+    """What every claim has: the paper's words, and what the paper's own numbers say of them."""
+
+    id: Id
+    text: Text  # what the paper says
+    contradicted: Text | None = None  # how the paper's own numbers contradict it
+    printed: float | None = None  # the effect between values that stand in another table
+
+
+class GainClaim(_Claim):
     """``better`` exceeds ``worse`` by at least ``by`` points; the columns may differ."""
 
     kind: Literal["gain"]
-    id: Id
-    text: Text  # what the paper says
     better: Id
     worse: Id
     column: Id
     worse_column: Id | None = None  # of the row ``worse``, where it is another one
     by: float = Field(ge=0)
 
-    def cells(self) -> tuple[tuple[str, str], ...]:
-        """Return (row, column) of the better cell, then of the worse one."""
+    def cells(self) -> tuple[Place, ...]:
+        """Return the better cell, then the worse one."""
         return (self.better, self.column), (self.worse, self.worse_column or self.column)
 
 
-class OrderClaim(_Model):
+class OrderClaim(_Claim):
     """``better`` is above every row of ``worse`` in one column."""
 
     kind: Literal["order"]
-    id: Id
-    text: Text
     better: Id
     worse: tuple[Id, ...] = Field(min_length=1)
     column: Id
 
-    def cells(self) -> tuple[tuple[str, str], ...]:
-        """Return (row, column) of the better cell, then of the worse ones."""
+    def cells(self) -> tuple[Place, ...]:
+        """Return the better cell, then the worse ones."""
         return ((self.better, self.column), *((row, self.column) for row in self.worse))
 
 
-class TrendClaim(_Model):
+class EveryClaim(_Claim):
+    """``better`` is above ``worse`` in every one of ``columns``."""
+
+    kind: Literal["every"]
+    better: Id
+    worse: Id
+    columns: tuple[Id, ...] = Field(min_length=2)
+
+    def cells(self) -> tuple[Place, ...]:
+        """Return, column by column, the better cell and then the worse one."""
+        rows = (self.better, self.worse)
+        return tuple((row, column) for column in self.columns for row in rows)
+
+
+class TrendClaim(_Claim):
     """The score of one column rises, or falls, from each of ``rows`` to the next."""
 
     kind: Literal["trend"]
-    id: Id
-    text: Text
     rows: tuple[Id, ...] = Field(min_length=3)
     column: Id
     direction: Literal["rises", "falls"]
 
-    def cells(self) -> tuple[tuple[str, str], ...]:
-        """Return (row, column) of every cell, from the one that should be highest down."""
+    def cells(self) -> tuple[Place, ...]:
+        """Return every cell, from the one that should be highest down."""
         highest_first = self.rows[::-1] if self.direction == "rises" else self.rows
         return tuple((row, self.column) for row in highest_first)
 
 
-Claim = Annotated[GainClaim | OrderClaim | TrendClaim, Field(discriminator="kind")]
+class PeakClaim(_Claim):
+    """The score of one column rises along ``rows`` up to ``best``, and falls after it."""
+
+    kind: Literal["peak"]
+    rows: tuple[Id, ...] = Field(min_length=3)  # in the order of what is varied
+    best: Id  # neither the first nor the last of them
+    column: Id
+
+    def cells(self) -> tuple[Place, ...]:
+        """Return the best cell, then the others in the order of the rows."""
+        others = (row for row in self.rows if row != self.best)
+        return ((self.best, self.column), *((row, self.column) for row in others))
+
+    @model_validator(mode="after")
+    def _check(self) -> PeakClaim:
+        if self.best not in self.rows[1:-1]:
+            raise ValueError(f"claim {self.id}: best must lie between the first and the last row")
+        return self
+
+
+class UnstableClaim(_Claim):
+    """The score of ``row`` varies more over the seeds than that of every row of ``than``."""
+
+    kind: Literal["unstable"]
+    row: Id
+    than: tuple[Id, ...] = Field(min_length=1)
+    column: Id
+
+    def cells(self) -> tuple[Place, ...]:
+        """Return the cell that should vary most, then the others."""
+        return ((self.row, self.column), *((row, self.column) for row in self.than))
+
+
+Claim = Annotated[
+    GainClaim | OrderClaim | EveryClaim | TrendClaim | PeakClaim | UnstableClaim,
+    Field(discriminator="kind"),
+]
 
 
 class Table(_Model):
@@ -211,7 +292,7 @@ class Table(_Model):
         for row in self.rows:
             for column in self.score_columns:
                 if row.ours and not column.server:
-                    yield row, column
+                    yield row, row.scored(column)
 
     @model_validator(mode="after")
     def _check(self) -> Table:
@@ -226,12 +307,13 @@ class Table(_Model):
                 raise ValueError(f"row {row.id}: a row with a method needs segmentation")
             _known(f"row {row.id}: published", row.published, scores, "score column")
             _known(f"row {row.id}: text", row.text, texts, "text column")
+            _known(f"row {row.id}: evaluation", row.evaluation, scores, "score column")
         for claim in self.claims:
             cells = claim.cells()
             rows, columns = zip(*cells, strict=True)
             _known(f"claim {claim.id}", rows, {row.id for row in self.rows}, "row")
             _known(f"claim {claim.id}", columns, scores, "score column")
-            if cells[0] in cells[1:]:
+            if len(set(cells)) < len(cells):
                 raise ValueError(f"claim {claim.id} compares a cell with itself")
         return self
 

@@ -14,7 +14,11 @@ from benchmark.report.claims import (
     order_verdict,
     resampled_scores,
     smallest_difference,
+    smallest_of_pairs,
     smallest_step,
+    unstable_verdict,
+    unsteady,
+    variance_ratio,
 )
 from benchmark.seeding import derive
 
@@ -154,6 +158,90 @@ def test_gain(low: float, high: float, by: float, verdict: str, note: str) -> No
 )
 def test_order(low: float, high: float, verdict: str) -> None:
     assert order_verdict(Effect((low + high) / 2, low, high))[0] == verdict
+
+
+def test_a_class_is_scored_alone() -> None:
+    counts = [random_counts(1), random_counts(2)]
+    draws = resampled_scores(counts, (0, 1), draws=20, of_class=1)
+    weights = np.random.default_rng(derive("claims", "images", 12)).multinomial(
+        12, [1 / 12] * 12, size=20
+    )
+    chosen = np.random.default_rng(derive("claims", "seeds", 0, 1)).multinomial(
+        2, [0.5, 0.5], size=20
+    )
+    for d in range(20):
+        scores = []
+        for one, times in zip(counts, chosen[d], strict=True):
+            total = np.repeat(one, weights[d], axis=0).sum(axis=0)
+            union = total[1].sum() + total[:, 1].sum() - total[1, 1]
+            scores += [100 * total[1, 1] / union] * times
+        assert draws[d] == pytest.approx(np.mean(scores))
+
+
+def test_draws_without_the_class_are_left_out_of_the_interval() -> None:
+    # of three images only the first has class 1: 8 of 27 draws lack it
+    counts = np.zeros((3, 2, 3), np.int64)
+    counts[:, 0, 0] = 10
+    counts[0, 1, 1], counts[0, 1, 0] = 3, 1
+    counts[1, 0, 1] = 2  # predicted where it is not: still no draw of the class
+    draws = resampled_scores([counts], (0,), of_class=1)
+    assert np.isnan(draws).mean() == pytest.approx(8 / 27, abs=0.03)
+    effect = smallest_of_pairs([((50.0, draws), (40.0, 40.0))])
+    assert effect.value == 10.0
+    assert effect.high == pytest.approx(75 - 40)  # the first image, never the second: 3 of 4
+    assert effect.low == pytest.approx(100 * 3 / 8 - 40)  # once the first, twice the second
+
+
+def test_pairs_are_compared_draw_by_draw() -> None:
+    pairs = [
+        ((9.0, np.array([9.0, 9.0])), (8.0, np.array([8.0, 6.0]))),
+        ((5.0, np.array([5.0, 5.0])), (1.0, np.array([1.0, 4.0]))),
+    ]
+    effect = smallest_of_pairs(pairs)  # type: ignore[arg-type]
+    assert effect == Effect(1.0, 1.0, 1.0)  # min(1, 4) and min(3, 1)
+
+
+def test_the_ratio_of_variances_has_the_f_interval() -> None:
+    # with 3 seeds each F(2, 2) has the quantile p / (1 - p): 39 and 1 / 39
+    effect = variance_ratio((40, 50, 60), [(50, 51, 52)])
+    assert effect is not None
+    assert effect.value == pytest.approx(100.0)
+    assert (effect.low, effect.high) == (pytest.approx(100 / 39), pytest.approx(3900))
+    closer = variance_ratio((40, 50, 60), [(50, 51, 52), (49, 51, 53)])
+    assert closer is not None
+    assert closer.value == pytest.approx(25.0)
+    # F(3, 2) at 97.5 % and, of F(2, 3), one over it: 39.17 and 16.04 in the printed tables
+    four = variance_ratio((1, 2, 3, 4), [(1, 2, 3)])
+    assert four is not None
+    assert four.value == pytest.approx(5 / 3)
+    assert four.low == pytest.approx(5 / 3 / 39.17, rel=1e-3)
+    assert four.high == pytest.approx(5 / 3 * 16.04, rel=1e-3)
+    assert variance_ratio((5, 5, 5), [(1, 2, 3)]) is None
+    assert variance_ratio((1, 2, 3), [(1, 2, 4), (5, 5, 5)]) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(1.1, 9.0, "holds"), (0.1, 0.9, "fails"), (0.5, 2.0, "undecided"), (1.0, 2.0, "undecided")],
+)
+def test_unstable(low: float, high: float, verdict: str) -> None:
+    assert unstable_verdict(Effect(1.5, low, high))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "note"),
+    [
+        ((1, 2), (2, 1), ""),
+        ((1, 1), (2, 2), ""),  # ties are steady: SGAN's own table has one
+        ((2, 1), (2, 1), "our means do not rise to it steadily"),
+        ((1, 2), (1, 2), "our means do not fall after it steadily"),
+        ((1, 6), (1, 2), "our means do not rise to it or fall after it steadily"),
+    ],
+)
+def test_the_shape_of_a_peak(
+    before: tuple[float, ...], after: tuple[float, ...], note: str
+) -> None:
+    assert unsteady(before, 5, after) == note
 
 
 def test_the_whole_of_voc_val_takes_seconds() -> None:
