@@ -27,6 +27,7 @@ def render_markdown(report: TableReport) -> str:
         _profile(report),
         *_scores(report),
         *_claims(report),
+        *_sweeps(report),
         *_diagnostics(report),
         *_cards(report),
         *_classes(report),
@@ -208,6 +209,13 @@ def _claims(report: TableReport) -> list[str]:
         "`fails` when it lies below that gain; an order `holds` above 0 and `fails` below 0."
     )
     return ["## Claims of the paper", markdown_table(CLAIM_HEADER, rows, range(1, 4)), explained]
+
+
+def _sweeps(report: TableReport) -> list[str]:
+    if not report.table.curves:
+        return []
+    titles = "; ".join(escape(curve.title) for curve in report.table.curves)
+    return ["## Sweeps", f"![{titles}: ours and the paper's]({report.table.id}.svg)"]
 
 
 def _diagnostics(report: TableReport) -> list[str]:
