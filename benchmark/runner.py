@@ -91,7 +91,7 @@ def _measurement(plan: Plan, cell: CellPlan, store: Store) -> Measurement | None
             name: _metric(diagnostic.stages, diagnostic.metric, store)
             for name, diagnostic in diagnostics.items()
         },
-        threshold_curves=_threshold_curves(plan, cell.row.id, store),
+        threshold_curves=threshold_curves(plan, cell.row.id, store),
         stale=any(store.state(stage) == "stale" for stage in stages),
     )
 
@@ -106,7 +106,7 @@ def _metric(stages: tuple[Stage, ...], metric: str, store: Store) -> tuple[float
     return tuple(float(record.metrics[metric]) for record in records if record is not None)
 
 
-def _threshold_curves(plan: Plan, row_id: str, store: Store) -> tuple[ThresholdCurve, ...]:
+def threshold_curves(plan: Plan, row_id: str, store: Store) -> tuple[ThresholdCurve, ...]:
     """Return the curve of every seed whose maps were scored at several thresholds."""
     scored = plan.diagnostics[row_id].get(MAP_SCORE)
     if scored is None:

@@ -82,7 +82,7 @@ def ticks(values: Iterable[float], number: int = 5) -> tuple[float, ...]:
     if math.isclose(low, high):
         low, high = low - 1, high + 1
     places = MaxNLocator(nbins=number, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
-    return tuple(float(place) for place in places)
+    return tuple(round(float(place), 9) for place in places)
 
 
 def sweep_panels(document: Mapping[str, Any]) -> list[Panel]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.report.card import ProtocolCard, published_card
-from benchmark.report.model import Measurement
+from benchmark.report.model import Measurement, ThresholdCurve
 from benchmark.store import Record
 from benchmark.tables import Table, load_table
 
@@ -20,6 +20,11 @@ IMAGES = 40
 @pytest.fixture(scope="session")
 def table1() -> Table:
     return load_table("seenet_table1")
+
+
+@pytest.fixture(scope="session")
+def swept_table() -> Table:
+    return load_table("eader_alpha")
 
 
 @pytest.fixture(scope="session")
@@ -81,6 +86,10 @@ def measure() -> Callable[..., dict[tuple[str, str], Measurement]]:
                 keys=tuple(f"score-{place}-{seed}" for seed in range(seeds)),
                 records=(make_record("attention", f"attention-{place}", 3), shared),
                 diagnostics=dict.fromkeys(table.diagnostics, (0.5,) * seeds),
+                threshold_curves=tuple(
+                    ThresholdCurve(seed, (0.1, 0.2, 0.3), (0.4, 0.5 + seed / 100, 0.45), 0.3)
+                    for seed in range(seeds)
+                ),
             )
         return found
 
