@@ -1,6 +1,6 @@
 """The LaTeX of a report: one booktabs table of the scores, one of the claims.
 
-The text is a fragment for ``\\input``; it needs booktabs and, as any text today, UTF-8 input.
+The text is a fragment for ``\\input``; it needs booktabs and graphicx, and UTF-8 input.
 """
 
 from __future__ import annotations
@@ -55,6 +55,9 @@ SPECIAL = {
 
 LOWER_GREEK = "αβγδεζηθικλμνξπρστυφχψω"
 UPPER_GREEK = "ΓΔΘΛΞΠΣΥΦΨΩ"
+SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
+"""Opens a box that shrinks what is wider than the page, and leaves all else alone."""
+
 LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿČčŁłŒœŠšŽž")
 """Beyond ASCII, what LaTeX's first font encoding can set."""
 
@@ -62,7 +65,7 @@ LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝß�
 def render_latex(report: TableReport) -> str:
     """Return the report's LaTeX."""
     parts = [
-        "% Written by python -m benchmark; do not edit. Needs \\usepackage{booktabs}.",
+        "% Written by python -m benchmark; do not edit. Needs \\usepackage{booktabs,graphicx}.",
         _scores(report),
         *([_claims(report)] if report.claims else []),
     ]
@@ -189,13 +192,14 @@ def _float(
         r"\setlength{\tabcolsep}{4pt}",
         rf"\caption{{{caption}}}",
         rf"\label{{{label}}}",
+        SHRUNK,
         rf"\begin{{tabular}}{{{kinds}}}",
         r"\toprule",
         *filter(None, header),
         r"\midrule",
         *rows,
         r"\bottomrule",
-        r"\end{tabular}",
+        r"\end{tabular}}",
         *([rf"\par\smallskip\footnotesize {legend}."] if legend else []),
         r"\end{table}",
     ]
