@@ -306,12 +306,16 @@ class Whisker:
 
 
 WHISKER_WIDTH = 160
+RATIOS = {"unstable"}
+"""Claims whose effect is no difference in points, so that it has no place on their axis."""
 
 
 def whiskers(claims: Sequence[Mapping[str, Any]]) -> list[Whisker]:
     """Return the pictures of the claims' effects; the axis holds 0 and every value."""
     values = [0.0]
     for claim in claims:
+        if claim["kind"] in RATIOS:
+            continue
         values += [
             claim[name] for name in ("effect", "published_effect") if claim[name] is not None
         ]
@@ -319,20 +323,22 @@ def whiskers(claims: Sequence[Mapping[str, Any]]) -> list[Whisker]:
     reach = max(map(abs, values)) or 1.0
     x = Scale(min(values) - 0.05 * reach, max(values) + 0.05 * reach, 6, WHISKER_WIDTH - 6)
 
-    def at(value: float | None) -> float | None:
-        return None if value is None else x(value)
+    return [_whisker(claim, x) for claim in claims]
 
-    return [
-        Whisker(
-            width=WHISKER_WIDTH,
-            zero=x(0.0),
-            low=at(claim["interval"][0] if claim["interval"] else None),
-            high=at(claim["interval"][1] if claim["interval"] else None),
-            ours=at(claim["effect"]),
-            paper=at(claim["published_effect"]),
-        )
-        for claim in claims
-    ]
+
+def _whisker(claim: Mapping[str, Any], x: Scale) -> Whisker:
+    def at(value: float | None) -> float | None:
+        return None if value is None or claim["kind"] in RATIOS else x(value)
+
+    low, high = claim["interval"] or (None, None)
+    return Whisker(
+        width=WHISKER_WIDTH,
+        zero=x(0.0),
+        low=at(low),
+        high=at(high),
+        ours=at(claim["effect"]),
+        paper=at(claim["published_effect"]),
+    )
 
 
 def render_sweeps(document: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.errors import BenchmarkError
 from benchmark.report.model import Cell, ClaimResult, Diagnostic, TableReport, ThresholdCurve
 from benchmark.report.verdicts import MEANINGS
 from benchmark.tables.schema import Column, Curve, Row
@@ -142,20 +143,34 @@ def report_to_json(report: TableReport) -> dict[str, Any]:
 
 
 def read_document(path: Path) -> dict[str, Any] | None:
-    """Return a report's JSON as of now; None if it is none, or one of a newer layout.
+    """Return the JSON of a written report, None without one; BenchmarkError if it is another.
 
     One of the first layout gets its rows and columns from its cells; what it lacked stays empty.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return None
-    if not isinstance(document, dict):
-        return None
-    if document.get("schema") == 1:
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path} cannot be read as a report: {error}") from error
+    if isinstance(document, dict) and document.get("schema") == 1:
         document = _from_first_layout(document)
     known = {key.split("[]")[0] for key in KEYS}
-    return document if document.get("schema") == SCHEMA and document.keys() >= known else None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA or known - set(document):
+        raise BenchmarkError(f"{path} is no report of this version: write it again")
+    return document
+
+
+def read_documents(folder: Path) -> dict[str, dict[str, Any] | None]:
+    """Return the reports in a folder by file name; None for one that cannot be read."""
+    return {path.stem: _readable(path) for path in sorted(folder.glob("*.json"))}
+
+
+def _readable(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_document(path)
+    except BenchmarkError:
+        return None
 
 
 def _from_first_layout(document: dict[str, Any]) -> dict[str, Any]:

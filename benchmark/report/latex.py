@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from benchmark.report.markdown import NONE, claim_cells, mean_and_sd, points
+from benchmark.report.markdown import NONE, claim_cells, mean_and_sd, verdict_cells
 from benchmark.report.marks import mark
 from benchmark.report.model import TableReport
 from benchmark.report.verdicts import MEANINGS
@@ -149,10 +149,8 @@ def _row(report: TableReport, row: Row, columns: Sequence[Column]) -> list[str]:
         if column.kind == "text":
             entries.append(escape(row.text.get(column.id, NONE)))
             continue
-        doubt = "?" if column.id in row.flags else ""
-        published = points(row.published.get(column.id), column.decimals)
-        entries.append(escape(published) + (rf"\textsuperscript{{{doubt}}}" if doubt else ""))
         cell = report.by_place.get((row.id, column.id))
+        entries.append(escape(verdict_cells(cell)[0] if cell else NONE))
         if cell is None or not row.ours:
             entries.append("")
         elif cell.mean is None:

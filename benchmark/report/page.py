@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmark.report.claims import ClaimVerdict
 from benchmark.report.curves import (
+    RATIOS,
     Panel,
     ThresholdPanel,
     Whisker,
@@ -26,7 +27,7 @@ from benchmark.report.curves import (
     threshold_panels,
     whiskers,
 )
-from benchmark.report.document import read_document
+from benchmark.report.document import read_documents
 from benchmark.report.markdown import NONE, signed
 from benchmark.report.marks import MARKS, mark
 from benchmark.report.page_figures import Figure, read_figures
@@ -110,8 +111,7 @@ def render_page(folder: Path) -> str:
     """Return the page of the reports in a folder; the folder's name is the profile."""
     from benchmark.report.templates import render, source
 
-    paths = sorted(folder.glob("*.json"))
-    read = {path.stem: read_document(path) for path in paths}
+    read = read_documents(folder)
     documents = [document for document in read.values() if document]
     figures = read_figures(folder / "figures", _figure_titles(documents))
     provenance = Provenance(documents)
@@ -166,9 +166,9 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> list[ClaimLine]:
             text=" ".join(claim["text"].split()),
             kind=claim["kind"] if claim["by"] is None else f"{claim['kind']} of {claim['by']:g}",
             published=minus(signed(claim["published_effect"])),
-            effect=minus(signed(claim["effect"])),
+            effect=_size(claim, claim["effect"]),
             effect_value=claim["effect"],
-            interval=_ends(claim["interval"]),
+            interval=" to ".join(_size(claim, end) for end in claim["interval"] or [None]),
             verdict=claim["verdict"],
             note=claim["note"],
             whisker=whisker,
@@ -177,8 +177,11 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> list[ClaimLine]:
     ]
 
 
-def _ends(interval: Sequence[float] | None) -> str:
-    return minus(f"{interval[0]:+.1f} to {interval[1]:+.1f}") if interval else NONE
+def _size(claim: Mapping[str, Any], value: float | None) -> str:
+    """Return an effect for people: a difference with its sign, or a ratio of variances."""
+    if value is None:
+        return NONE
+    return f"× {value:.1f}" if claim["kind"] in RATIOS else minus(signed(value))
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:

@@ -127,9 +127,7 @@ def _entry(
     if cell is None:
         return Entry(kind, first=first)
     if kind == "paper":
-        doubt = " (?)" if cell["flag"] else ""
-        published = cell["published"]
-        return Entry(kind, points(published, column["decimals"]) + doubt, published, first=first)
+        return Entry(kind, published(cell, column["decimals"]), cell["published"], first=first)
     if cell["verdict"] == "cited":
         return Entry(kind, "", first=first)
     return Entry(
@@ -139,6 +137,13 @@ def _entry(
         verdict=cell["verdict"],
         first=first,
     )
+
+
+def published(cell: Cell, decimals: int) -> str:
+    """Return the paper's number for people, with its spread and a mark of doubt if it has any."""
+    spread = cell.get("deviation")
+    beside = "" if spread is None else f" ± {points(spread, decimals)}"
+    return points(cell["published"], decimals) + beside + (" (?)" if cell["flag"] else "")
 
 
 def _shown(kind: str, cell: Cell) -> tuple[str, float | str | None]:
@@ -254,7 +259,7 @@ def _detail(document: Document, cell: Cell, decimals: int, provenance: Provenanc
     revisions, environments = provenance.origin([*cell["records"]])
     facts = [
         ("ours", mean_and_sd(cell, 2)),
-        ("paper", points(cell["published"], decimals) if cell["published"] is not None else ""),
+        ("paper", published(cell, decimals) if cell["published"] is not None else ""),
         (
             "ours − paper",
             minus(signed(cell["difference"], 2)) if cell["difference"] is not None else "",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.report.curves import render_sweeps
-from benchmark.report.document import read_document, report_to_json
+from benchmark.report.document import read_documents, report_to_json
 from benchmark.report.latex import render_latex
 from benchmark.report.markdown import markdown_table, render_markdown
 from benchmark.report.model import Cell, TableReport
@@ -101,7 +101,12 @@ def write_index(results: Path) -> Path:
 
 def render_index(results: Path) -> str:
     """Return the index: one line a table and profile."""
-    rows = [_index_row(path) for path in sorted(results.glob("*/*.json"))]
+    folders = sorted({path.parent for path in results.glob("*/*.json")})
+    rows = [
+        _index_row(folder / f"{table}.json", document)
+        for folder in folders
+        for table, document in read_documents(folder).items()
+    ]
     header = ("table", "profile", "date", "seeds", "cells", "claims", "files")
     pages = sorted(results.glob(f"*/{PAGE}"))
     links = ", ".join(f"[{page.parent.name}]({page.parent.name}/{PAGE})" for page in pages)
@@ -119,10 +124,9 @@ def render_index(results: Path) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _index_row(path: Path) -> tuple[str, ...]:
+def _index_row(path: Path, document: Mapping[str, Any] | None) -> tuple[str, ...]:
     profile, table = path.parent.name, path.stem
     link = f"{profile}/{table}"
-    document = read_document(path)
     if document is None:
         return (
             table,

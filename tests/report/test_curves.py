@@ -164,10 +164,11 @@ def test_a_threshold_curve_has_a_value_for_every_threshold() -> None:
 
 def test_effects_share_one_axis_with_0() -> None:
     claims = [
-        {"effect": 2.0, "published_effect": 1.0, "interval": [1.0, 4.0]},
-        {"effect": None, "published_effect": -4.0, "interval": None},
+        {"kind": "gain", "effect": 2.0, "published_effect": 1.0, "interval": [1.0, 4.0]},
+        {"kind": "order", "effect": None, "published_effect": -4.0, "interval": None},
+        {"kind": "unstable", "effect": 90.0, "published_effect": None, "interval": [1.1, 99.0]},
     ]
-    one, other = whiskers(claims)
+    one, other, ratio = whiskers(claims)
     assert one.zero == other.zero
     assert one.ours is not None
     assert one.paper is not None
@@ -177,3 +178,4 @@ def test_effects_share_one_axis_with_0() -> None:
     assert one.ours - one.zero == pytest.approx(2 * (one.paper - one.zero), abs=0.02)
     assert one.high - one.zero == pytest.approx(one.zero - other.paper, abs=0.02)
     assert (other.low, other.ours) == (None, None)
+    assert (ratio.low, ratio.ours, ratio.zero) == (None, None, one.zero)
