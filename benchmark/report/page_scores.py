@@ -125,7 +125,7 @@ def _entry(
         text = row["text"].get(column["id"], NONE)
         return Entry(kind, text, text, first=first)
     if cell is None:
-        return Entry(kind, first=first)
+        return Entry(kind, NONE if kind == "paper" else "", first=first)
     if kind == "paper":
         return Entry(kind, published(cell, column["decimals"]), cell["published"], first=first)
     if cell["verdict"] == "cited":
