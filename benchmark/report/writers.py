@@ -39,15 +39,17 @@ CSV_HEADER = (
 )
 
 
-def write_report(report: TableReport, results: Path) -> tuple[Path, ...]:
-    """Write the report's files below ``results`` and return their paths.
+def write_report(report: TableReport, results: Path, name: str | None = None) -> tuple[Path, ...]:
+    """Write the report's files, results/PROFILE/NAME.*, and return their paths.
+
+    NAME is else the table's id.
 
     The same report gives the same bytes. BenchmarkError where a file cannot be written.
     """
-    folder = results / report.profile
+    base = results / report.profile / (name or report.table.id)
     document = report_to_json(report)
     contents = {
-        "md": render_markdown(report),
+        "md": render_markdown(report, base.name),
         "csv": render_csv(report),
         "json": json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         "tex": render_latex(report),
@@ -56,7 +58,7 @@ def write_report(report: TableReport, results: Path) -> tuple[Path, ...]:
         contents["svg"] = render_sweeps(document)
     paths = []
     for suffix, text in contents.items():
-        path = folder / f"{report.table.id}.{suffix}"
+        path = base.parent / f"{base.name}.{suffix}"
         write_atomic(path, text)
         paths.append(path)
     return tuple(paths)

@@ -187,6 +187,11 @@ def test_a_swept_table_has_its_chart_beside_it(swept: TableReport, tmp_path: Pat
     assert "](eader_alpha.svg)" in paths[0].read_text()
     first = paths[-1].read_bytes()
     assert write_report(swept, tmp_path)[-1].read_bytes() == first
+    other = write_report(swept, tmp_path, "from/other")
+    assert [path.relative_to(tmp_path).as_posix() for path in other] == [
+        f"scenes/from/other.{suffix}" for suffix in ("md", "csv", "json", "tex", "svg")
+    ]
+    assert "](other.svg)" in other[0].read_text()
 
 
 def test_json_keeps_everything_unrounded(report: TableReport, tmp_path: Path) -> None:
