@@ -18,7 +18,7 @@ DECIMALS = 1
 
 
 def render_markdown(report: TableReport, name: str | None = None) -> str:
-    """Return the report's Markdown; NAME.svg beside it, else named after the table, is its chart."""
+    """Return the report's Markdown; its chart is NAME.svg beside it, NAME else the table's id."""
     table, paper = report.table, report.table.paper
     sections = [
         f"# {table.title} (`{table.id}`, profile {report.profile})",
