@@ -73,6 +73,7 @@ class ClaimLine:
     verdict: str
     note: str
     whisker: Whisker
+    ratio: bool  # of variances, instead of a difference
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,10 @@ class Section:
     """One table of the page, as the template shows it."""
 
     id: str
+    label: str  # its title, with the table's id where several have the same
     document: Mapping[str, Any]
+    verdicts: list[tuple[str, int]]
+    claim_verdicts: list[tuple[str, int]]
     source: str
     link: str
     data: str
@@ -115,7 +119,11 @@ def render_page(folder: Path) -> str:
     documents = [document for document in read.values() if document]
     figures = read_figures(folder / "figures", _figure_titles(documents))
     provenance = Provenance(documents)
-    sections = [_section(one, figures.get(one["table"], []), provenance) for one in documents]
+    titles = Counter(one["title"] for one in documents)
+    sections = [
+        _section(one, titles[one["title"]] > 1, figures.get(one["table"], []), provenance)
+        for one in documents
+    ]
     style, script = source("charts.css") + source("page.css"), source("page.js")
     return render(
         "page.html",
@@ -138,10 +146,15 @@ def render_page(folder: Path) -> str:
     )
 
 
-def _section(document: Mapping[str, Any], figures: list[Figure], provenance: Provenance) -> Section:
+def _section(
+    document: Mapping[str, Any], shared: bool, figures: list[Figure], provenance: Provenance
+) -> Section:
     paper = document["paper"]
     return Section(
         id=slug("table", document["table"]),
+        label=f"{document['title']} ({document['table']})" if shared else document["title"],
+        verdicts=_in_order(document["verdicts"].items()),
+        claim_verdicts=_in_order(document["claim_verdicts"].items()),
         document=document,
         source=_source(paper),
         link=_link(paper["reference"]),
@@ -172,6 +185,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> list[ClaimLine]:
             verdict=claim["verdict"],
             note=claim["note"],
             whisker=whisker,
+            ratio=claim["kind"] in RATIOS,
         )
         for claim, whisker in zip(claims, whiskers(claims), strict=True)
     ]

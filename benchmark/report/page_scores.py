@@ -64,6 +64,10 @@ TITLES_OF_PARTS = {
 }
 
 
+MOST_WHOLE = 4
+"""Scores a row, above which intervals and differences are left to the details."""
+
+
 def slug(*parts: str) -> str:
     """Return an id for the page: letters, digits, hyphens and underscores alone."""
     joined = "-".join(parts)
@@ -76,10 +80,14 @@ def score_table(document: Document) -> ScoreTable:
     """Return the scores in the paper's layout, without the parts that stand nowhere."""
     scores = [column for column in document["columns"] if column["kind"] == "score"]
     wide = len(scores) > 1
+    crowded = len(scores) > MOST_WHOLE
     cells = {(cell["row"], cell["column"]): cell for cell in document["cells"]}
     parts = {
         column["id"]: _parts(
-            column, [c for c in document["cells"] if c["column"] == column["id"]], wide
+            column,
+            [one for one in document["cells"] if one["column"] == column["id"]],
+            wide,
+            crowded,
         )
         for column in document["columns"]
     }
@@ -98,15 +106,17 @@ def score_table(document: Document) -> ScoreTable:
     return ScoreTable(heads, tuple(lines), wide)
 
 
-def _parts(column: Mapping[str, Any], cells: Sequence[Cell], wide: bool) -> tuple[str, ...]:
+def _parts(
+    column: Mapping[str, Any], cells: Sequence[Cell], wide: bool, crowded: bool
+) -> tuple[str, ...]:
     if column["kind"] == "text":
         return ("text",)
     ours = any(cell["verdict"] != "cited" for cell in cells)
     there = {
         "paper": any(cell["published"] is not None for cell in cells),
         "ours": ours,
-        "interval": any(cell["interval"] for cell in cells),
-        "difference": any(cell["difference"] is not None for cell in cells),
+        "interval": not crowded and any(cell["interval"] for cell in cells),
+        "difference": not crowded and any(cell["difference"] is not None for cell in cells),
         "seeds": not wide and any(cell["seeds"] for cell in cells),
         "verdict": ours and not wide,
     }
@@ -229,7 +239,7 @@ class Detail:
     verdict: str
     meaning: str
     facts: list[tuple[str, str]]
-    card: list[CardLine]
+    card: list[CardLine]  # the fields that differ from the paper's, or from cell to cell
     runs: list[Run]
 
 
@@ -241,19 +251,23 @@ class CardLine:
     paper: str
     ours: str
     differs: bool
+    varies: bool  # over the cells
 
 
 def details(document: Document, provenance: Provenance) -> list[Detail]:
     """Return the details of every number of ours."""
     decimals = {column["id"]: column["decimals"] for column in document["columns"]}
+    varying = {line.title for line in card_lines(document) if line.varies}
     return [
-        _detail(document, cell, decimals[cell["column"]], provenance)
+        _detail(document, cell, decimals[cell["column"]], varying, provenance)
         for cell in document["cells"]
         if cell["values"]
     ]
 
 
-def _detail(document: Document, cell: Cell, decimals: int, provenance: Provenance) -> Detail:
+def _detail(
+    document: Document, cell: Cell, decimals: int, varying: set[str], provenance: Provenance
+) -> Detail:
     seeds = [str(seed) for seed in cell["seeds"]] or [""] * len(cell["values"])
     keys = cell["records"] or [""] * len(seeds)
     revisions, environments = provenance.origin([*cell["records"]])
@@ -278,7 +292,7 @@ def _detail(document: Document, cell: Cell, decimals: int, provenance: Provenanc
         verdict=cell["verdict"],
         meaning=document["verdict_meanings"].get(cell["verdict"], ""),
         facts=[(name, text) for name, text in facts if text],
-        card=card_of([cell]),
+        card=[line for line in card_of([cell]) if line.differs or line.title in varying],
         runs=[
             Run(seed, points(value, 2), provenance.chain(key) if key else [])
             for seed, value, key in zip(seeds, cell["values"], keys, strict=True)
@@ -302,21 +316,22 @@ def card_of(cells: Sequence[Cell]) -> list[CardLine]:
     theirs = [cell["published_card"] for cell in cells if cell["published_card"]]
     ours = [cell["card"] for cell in cells if cell["card"]]
     names = dict.fromkeys([*TITLES, *(name for card in (*theirs, *ours) for name in card)])
-    return [
-        CardLine(
-            TITLES.get(name, name),
-            _values(theirs, name),
-            _values(ours, name),
-            any(name in cell["differing"] for cell in cells),
-        )
-        for name in names
-        if theirs or ours
-    ]
+    lines = []
+    for name in names if theirs or ours else ():
+        paper, mine = _values(theirs, name), _values(ours, name)
+        differs = any(name in cell["differing"] for cell in cells)
+        varies = len(paper) > 1 or len(mine) > 1
+        lines.append(CardLine(TITLES.get(name, name), _said(paper), _said(mine), differs, varies))
+    return lines
 
 
-def _values(cards: Sequence[Mapping[str, Any]], name: str) -> str:
+def _values(cards: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     """Return the distinct values of one field, in their order."""
-    return "; ".join(dict.fromkeys(_value(name, card.get(name)) for card in cards)) or NONE
+    return list(dict.fromkeys(_value(name, card.get(name)) for card in cards))
+
+
+def _said(values: Sequence[str]) -> str:
+    return "; ".join(values) or NONE
 
 
 def _value(name: str, value: Any) -> str:
@@ -367,20 +382,21 @@ class StageTable:
 
 
 def stage_table(document: Document) -> StageTable | None:
-    """Return the measures before the score; None where there are none."""
+    """Return the measures before the score, then the means over classes; None without any."""
     if not document["diagnostics"]:
         return None
     found = {(one["row"], one["name"]): one for one in document["diagnostics"]}
     titles = {one["name"]: one["title"] for one in document["diagnostics"]}
-    scores = [column for column in document["columns"] if column["kind"] == "score"]
+    means = {cell["column"] for cell in document["cells"] if cell["class_scores"]}
+    scores = [column for column in document["columns"] if column["id"] in means]
     cells = {(cell["row"], cell["column"]): cell["mean"] for cell in document["cells"]}
     lines = []
     for row in document["rows"]:
         if not any((row["id"], name) in found for name in titles):
             continue
-        means = [
+        values = [
             100 * statistics.fmean(one["values"]) if (one := found.get((row["id"], name))) else None
             for name in titles
         ]
-        lines.append((row["title"], means + [cells.get((row["id"], c["id"])) for c in scores]))
+        lines.append((row["title"], values + [cells.get((row["id"], c["id"])) for c in scores]))
     return StageTable([*titles.values(), *(column["title"] for column in scores)], lines)

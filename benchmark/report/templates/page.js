@@ -22,7 +22,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 function sorted(rows, column, order) {
   const sign = order === "ascending" ? 1 : -1;
-  const value = (row) => row.cells[column].dataset.value;
+  const value = (row) => {
+    const { dataset, textContent } = row.cells[column];
+    return dataset.value ?? (textContent.trim() === "" || isNaN(textContent) ? undefined : textContent);
+  };
   const known = rows.filter((row) => value(row) !== undefined);
   const unknown = rows.filter((row) => value(row) === undefined);
   known.sort((a, b) => sign * compared(value(a), value(b)));
