@@ -23,6 +23,7 @@ from benchmark.report.document import read_document
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.page import render_page, write_page
 from benchmark.report.page_figures import MOST_BYTES, read_figures
+from benchmark.report.page_scores import score_table
 from benchmark.report.writers import write_report
 from benchmark.tables import Table
 
@@ -236,6 +237,30 @@ def test_files_that_cannot_be_read_are_named(folder: Path) -> None:
 
 def test_a_profile_without_results_has_a_page(tmp_path: Path) -> None:
     assert "No table has been run yet." in check_inert(render_page(tmp_path)).text
+
+
+def heads(document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    return {head.title: head.parts for head in score_table(document).heads}
+
+
+def test_a_column_shows_the_parts_it_has(folder: Path) -> None:
+    one = json.loads((folder / "seenet_table1.json").read_text())
+    (parts,) = heads(one).values()
+    assert parts == ("paper", "ours", "95 % for one run", "ours − paper", "seeds", "verdict")
+    several = json.loads((folder / "eader_alpha.json").read_text())
+    assert heads(several)["mIoU (attention map)"] == ("paper", "ours", "95 % for one run")
+    for name in "abc":
+        several["columns"].append(several["columns"][0] | {"id": name, "title": name})
+    assert heads(several)["mIoU (attention map)"] == ("paper", "ours")
+    assert heads(several)["a"] == ("paper",)
+
+
+def test_tables_of_one_title_are_told_apart(folder: Path) -> None:
+    for path in folder.glob("*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"title": "Same"}))
+    text = check_inert(render_page(folder)).text
+    assert "Same (seenet_table1)" in text
+    assert "Same (eader_alpha)" in text
 
 
 def first_layout(document: dict[str, Any]) -> dict[str, Any]:
