@@ -30,7 +30,7 @@ from benchmark.report.curves import (
 from benchmark.report.document import read_documents
 from benchmark.report.markdown import NONE, signed
 from benchmark.report.marks import MARKS, mark
-from benchmark.report.page_figures import Figure, read_figures
+from benchmark.report.page_figures import OTHERS, Figure, read_figures
 from benchmark.report.page_records import Provenance
 from benchmark.report.page_scores import (
     CardLine,
@@ -132,6 +132,7 @@ def render_page(folder: Path) -> str:
         style=_inline(style),
         script=_inline(script),
         sections=sections,
+        other_figures=figures.get(OTHERS, []),
         unreadable=[name for name, document in read.items() if document is None],
         meanings=list(dict.fromkeys(" ".join(one["meaning"].split()) for one in documents)),
         comparable=_comparable(documents),

@@ -32,15 +32,29 @@ class Figure:
 
 
 def read_figures(folder: Path, titles: Mapping[str, tuple[str, str]]) -> dict[str, list[Figure]]:
-    """Return the sheets in a folder by table; ``titles``: name -> (table, title of its row)."""
+    """Return the sheets in a folder by table; ``titles``: TABLE_ROW -> (table, title of its row).
+
+    A sheet is named TABLE_ROW, or TABLE_ROW_WHAT where a row has others too.
+    """
     paths = sorted(folder.glob("*.jpg"))
     total = sum(path.stat().st_size for path in paths)
     scale = min(1.0, math.sqrt(MOST_BYTES / total)) if total else 1.0
     found: dict[str, list[Figure]] = {}
     for path in paths:
-        table, title = titles.get(path.stem, (OTHERS, path.stem))
+        table, title = _belongs(path.stem, titles)
         found.setdefault(table, []).append(_figure(path, title, scale))
     return found
+
+
+def _belongs(name: str, titles: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    """Return the table of a sheet and what the sheet shows."""
+    known = [key for key in titles if name == key or name.startswith(f"{key}_")]
+    if not known:
+        return OTHERS, name
+    key = max(known, key=len)
+    table, title = titles[key]
+    what = name.removeprefix(key).replace("_", " ").strip()
+    return table, f"{title}, {what}" if what else title
 
 
 def _figure(path: Path, title: str, scale: float) -> Figure:

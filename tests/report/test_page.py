@@ -203,6 +203,7 @@ def test_hostile_names_are_inert(folder: Path) -> None:
     assert page.text.count(HOSTILE) > 50
     assert "49" not in re.findall(r"\{\{.*?\}\}|>(\d\d)&amp;", page.text)
     assert HOSTILE in page.values("aria-label")[1]
+    assert "Figure: x<img src=x onerror=alert(1)>" in page.values("alt")
 
 
 def test_large_sheets_are_made_smaller_together(tmp_path: Path) -> None:
@@ -219,6 +220,23 @@ def test_large_sheets_are_made_smaller_together(tmp_path: Path) -> None:
     with Image.open(io.BytesIO(content)) as picture:
         assert picture.size == (other.width, other.height)
     assert other.width < 1900
+
+
+def test_sheets_stand_with_their_row(tmp_path: Path) -> None:
+    names = ("one_a", "one_a_context_img_7", "one_a_b", "one_ab", "two")
+    for name in names:
+        save_sheet(tmp_path / "figures" / f"{name}.jpg", 8)
+    titles = {"one_a": ("one", "A"), "one_a_b": ("one", "B")}
+    found = read_figures(tmp_path / "figures", titles)
+    shown = {table: [(one.name, one.title) for one in sheets] for table, sheets in found.items()}
+    assert shown == {
+        "one": [
+            ("one_a.jpg", "A"),
+            ("one_a_b.jpg", "B"),
+            ("one_a_context_img_7.jpg", "A, context img 7"),
+        ],
+        "": [("one_ab.jpg", "one_ab"), ("two.jpg", "two")],
+    }
 
 
 def test_small_sheets_are_kept_as_they_are(folder: Path) -> None:
