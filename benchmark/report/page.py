@@ -159,7 +159,7 @@ def _section(
         document=document,
         source=_source(paper),
         link=_link(paper["reference"]),
-        data=data_text(document),
+        data=data_text(document, 32),
         scores=score_table(document),
         remarks=remarks(document),
         claims=_claims(document["claims"]),

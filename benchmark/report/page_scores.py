@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,7 @@ class ScoreTable:
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
     wide: bool  # several scores a row: a verdict is a mark beside its number
+    grouped: bool  # a column has several parts, so that its title stands above them
 
 
 TITLES_OF_PARTS = {
@@ -103,7 +105,8 @@ def score_table(document: Document) -> ScoreTable:
         Head(column["title"], tuple(TITLES_OF_PARTS[kind] for kind in parts[column["id"]]))
         for column in document["columns"]
     )
-    return ScoreTable(heads, tuple(lines), wide)
+    grouped = any(len(head.parts) > 1 for head in heads)
+    return ScoreTable(heads, tuple(lines), wide, grouped)
 
 
 def _parts(
@@ -300,10 +303,11 @@ def _detail(
     )
 
 
-def data_text(document: Document) -> str:
-    """Return what describes the data set, its name first."""
+def data_text(document: Document, longest: int | None = None) -> str:
+    """Return what describes the data set; a word of more than ``longest`` letters is cut short."""
     entries = document["data"].items()
-    return ", ".join(value if name == "name" else f"{name} {value}" for name, value in entries)
+    text = ", ".join(value if name == "name" else f"{name} {value}" for name, value in entries)
+    return re.sub(rf"(\w{{12}})\w{{{longest - 12},}}", r"\1…", text) if longest else text
 
 
 def card_lines(document: Document) -> list[CardLine]:

@@ -273,6 +273,14 @@ def test_a_column_shows_the_parts_it_has(folder: Path) -> None:
     assert heads(several)["a"] == ("paper",)
 
 
+def test_a_long_digest_is_whole_in_the_details_alone(folder: Path) -> None:
+    path, digest = folder / "eader_alpha.json", "0123456789abcdef" * 4
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": {"digest": digest}}))
+    text = check_inert(render_page(folder)).text
+    assert "data: digest 0123456789ab…." in text
+    assert text.count(f"digest {digest}") == 12
+
+
 def test_tables_of_one_title_are_told_apart(folder: Path) -> None:
     for path in folder.glob("*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"title": "Same"}))
