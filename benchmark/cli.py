@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.errors import BenchmarkError
-from benchmark.given import Classes, Given, Labels, LabelsCsv, split_names, takes_given
+from benchmark.given import Classes, Given, Labels, LabelsCsv, ProfileName, split_names, takes_given
 
 if TYPE_CHECKING:
     from benchmark.plan import Plan
@@ -109,6 +109,21 @@ def report(
     _check_one_row(given, rows)
     plan = given.plan(table, seeds, split_names(rows))
     _report(plan, _store(store), results, as_json)
+
+
+@app.command()
+def page(
+    profile: ProfileName = "scenes",
+    results: Results = Path("results"),
+) -> None:
+    """Make a profile's page and the index again from the results beside them; nothing is run."""
+    from benchmark.report.page import write_page
+    from benchmark.report.writers import write_index
+
+    if not (results / profile).is_dir():
+        raise BenchmarkError(f"{results} holds no results of profile {profile!r}")
+    for path in (write_page(results, profile), write_index(results)):
+        print(f"wrote {path}")
 
 
 @app.command()
@@ -404,17 +419,19 @@ def _check_one_row(given: Given, rows: str | None) -> None:
 
 def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:
     from benchmark.report.console import print_report
+    from benchmark.report.page import write_page
     from benchmark.report.server import load_server_scores
     from benchmark.report.writers import write_index, write_report
     from benchmark.runner import report_plan
 
     if plan.released:  # no row of the table's own, so in no index and with no server's score
         made = report_plan(plan, store, {})
-        written = [*write_report(made, results, plan.name)]
+        written = list(write_report(made, results, plan.name))
     else:
         server_scores = load_server_scores(results / plan.profile.id, plan.table)
         made = report_plan(plan, store, server_scores)
-        written = [*write_report(made, results), write_index(results)]
+        written = list(write_report(made, results))
+        written += [write_page(results, plan.profile.id), write_index(results)]
     if as_json:
         print((results / plan.profile.id / f"{plan.name}.json").read_text())
     else:

@@ -103,8 +103,8 @@ class Plan:
 def one_row(table: Table, rows: Sequence[str] | None, released: Released) -> Table:
     """Return the table with one row of ours alone, and a note of the files it is started from.
 
-    ``rows`` names it; a table that has but one needs no name. Claims are left out: they compare
-    rows. BenchmarkError for any other number of rows.
+    ``rows`` names it; a table that has but one needs no name. Claims and curves are left out: they
+    compare rows. BenchmarkError for any other number of rows.
     """
     ours = [row.id for row in table.rows if row.ours]
     chosen = ours if rows is None else rows
@@ -119,7 +119,7 @@ def one_row(table: Table, rows: Sequence[str] | None, released: Released) -> Tab
     if released:
         note = f"{described(released)}. What is said of the stage they stand for does not hold."
         row = row.model_copy(update={"notes": (note, *row.notes)})
-    return table.model_copy(update={"rows": (row,), "claims": ()})
+    return table.model_copy(update={"rows": (row,), "claims": (), "curves": ()})
 
 
 def make_plan(

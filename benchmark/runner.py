@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.errors import BenchmarkError
@@ -9,11 +10,14 @@ from benchmark.executor import execute, with_inputs
 from benchmark.plan import CellPlan, Plan
 from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
-from benchmark.report.model import Measurement, TableReport
+from benchmark.report.model import Measurement, TableReport, ThresholdCurve
 from benchmark.report.server import ServerScore
 from benchmark.stages import STAGES
 from benchmark.stages.score import read_counts
 from benchmark.store import Record, Stage, Store
+
+MAP_SCORE = "maps.val_miou"
+"""The diagnostic whose stage scores the attention maps at every threshold."""
 
 
 def run_plan(
@@ -87,6 +91,7 @@ def _measurement(plan: Plan, cell: CellPlan, store: Store) -> Measurement | None
             name: _metric(diagnostic.stages, diagnostic.metric, store)
             for name, diagnostic in diagnostics.items()
         },
+        threshold_curves=threshold_curves(plan, cell.row.id, store),
         stale=any(store.state(stage) == "stale" for stage in stages),
     )
 
@@ -99,3 +104,29 @@ def _records(stages: list[Stage], store: Store) -> tuple[Record, ...]:
 def _metric(stages: tuple[Stage, ...], metric: str, store: Store) -> tuple[float, ...]:
     records = [store.record(stage) for stage in stages]
     return tuple(float(record.metrics[metric]) for record in records if record is not None)
+
+
+def threshold_curves(plan: Plan, row_id: str, store: Store) -> tuple[ThresholdCurve, ...]:
+    """Return the curve of every seed whose maps were scored at several thresholds."""
+    scored = plan.diagnostics[row_id].get(MAP_SCORE)
+    if scored is None:
+        return ()
+    fixed = _fixed_threshold(plan.sheets[row_id].labels)
+    curves = []
+    for seed, stage in zip(plan.seeds, scored.stages, strict=True):
+        path = store.folder(stage) / "curve.json"
+        if store.record(stage) is not None and path.is_file():
+            curve = {float(name): value for name, value in json.loads(path.read_text()).items()}
+            curves.append(ThresholdCurve(seed, tuple(curve), tuple(curve.values()), fixed))
+    return tuple(curves)
+
+
+def _fixed_threshold(labels: Stage) -> float | None:
+    """Return the threshold that makes these labels of the maps alone; None of other recipes."""
+    constants = labels.config["constants"]
+    assert isinstance(constants, Mapping)
+    plain = labels.inputs["maps"].name == "maps"  # not refined ones, which have no such curve
+    if not plain or labels.config["recipe"] != "background_threshold":
+        return None
+    threshold = constants.get("threshold")
+    return float(threshold) if isinstance(threshold, int | float) else None

@@ -207,3 +207,17 @@ def test_help_is_quick_and_imports_no_torch() -> None:
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
     assert time.monotonic() - started < 2.0  # 0.2 s on an idle machine
+
+
+def test_page_makes_a_profiles_page_again_from_its_results(shell: Shell, tmp_path: Path) -> None:
+    missing = refused(shell, "page", "--profile", "light", "--results", str(tmp_path))
+    assert "holds no results of profile 'light'" in missing
+    (tmp_path / "light").mkdir()
+    (tmp_path / "light" / "broken.json").write_text("{")
+    status, out, _ = shell("page", "--profile", "light", "--results", str(tmp_path))
+    assert (status, [Path(line.split()[-1]).name for line in out.splitlines()]) == (
+        0,
+        ["index.html", "README.md"],
+    )
+    assert "broken.json cannot be read" in (tmp_path / "light" / "index.html").read_text()
+    assert "[light](light/index.html)" in (tmp_path / "README.md").read_text()

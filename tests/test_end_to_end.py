@@ -85,7 +85,8 @@ def test_the_table_says_what_the_score_records_say(finished: Place) -> None:
 
 def test_all_written_files_are_named_and_there(finished: Place) -> None:
     printed = finished.run().stdout.replace("\n", "")
-    for name in (f"tiny/{TABLE}.md", f"tiny/{TABLE}.csv", f"tiny/{TABLE}.json", "README.md"):
+    kinds = [f"tiny/{TABLE}.{suffix}" for suffix in ("md", "csv", "json", "tex")]
+    for name in (*kinds, "tiny/index.html", "README.md"):
         assert (finished.results / name).is_file()
         assert name.split("/")[-1] in printed
 

@@ -89,6 +89,11 @@ def build_report(
         diagnostics=_diagnostics(table, measurements),
         records=_records(measurements),
         data=dict(data or {}),
+        threshold_curves={
+            row_id: one.threshold_curves
+            for (row_id, _), one in measurements.items()
+            if one.threshold_curves
+        },
     )
 
 

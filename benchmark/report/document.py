@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.report.model import Cell, ClaimResult, Diagnostic, TableReport
+from benchmark.errors import BenchmarkError
+from benchmark.report.model import Cell, ClaimResult, Diagnostic, TableReport, ThresholdCurve
+from benchmark.report.verdicts import MEANINGS
+from benchmark.tables.schema import Column, Curve, Row
 
 if TYPE_CHECKING:
     from benchmark.store import Record
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: rows and columns in the table's order, its text, sweeps and threshold curves."""
 
 KEYS = {
     "schema": "version of this layout; rises with every change that could break a reader",
     "table": "id of the table",
     "title": "its title",
+    "caption": "what the paper prints under it",
+    "notes": "where the table leaves something open, and what is done here",
     "paper": "title, venue, reference (arXiv id or DOI) and table number of the publication",
     "profile": "scale of the experiments",
     "meaning": "what numbers under this profile may claim",
     "date": "day of the last record behind the report, ISO; empty without records",
     "seeds": "largest number of seeds behind a cell",
     "data": "what describes the data set: name, digest ...",
+    "verdict_meanings": "every verdict that a cell can have -> what it means",
     "verdicts": "verdict -> how many cells of our rows have it",
     "claim_verdicts": "verdict -> how many claims have it",
+    "columns[].id": "column id; columns stand in the order of the paper",
+    "columns[].title": "as printed by the paper",
+    "columns[].kind": "score, or text that the paper prints",
+    "columns[].metric": "miou, precision or recall; null for a text",
+    "columns[].decimals": "as the paper prints",
+    "columns[].server": "whether only an evaluation server can give the score",
+    "columns[].notes": "as for the table",
+    "rows[].id": "row id; rows stand in the order of the paper",
+    "rows[].title": "as printed by the paper",
+    "rows[].ours": "whether the suite measures it; else it is cited",
+    "rows[].supervision": "I, or I+S with saliency; null for a cited row",
+    "rows[].text": "id of a text column -> what the paper prints",
+    "rows[].notes": "as for the table",
     "cells[].row": "row id",
     "cells[].row_title": "row as printed by the paper",
     "cells[].column": "column id",
@@ -59,9 +81,22 @@ KEYS = {
     "diagnostics[].name": "stage and metric",
     "diagnostics[].title": "the same in words",
     "diagnostics[].values": "fraction of every seed",
+    "curves[].id": "sweep id",
+    "curves[].title": "what is swept",
+    "curves[].x_title": "name of the number that is swept",
+    "curves[].x": "its values, rising",
+    "curves[].rows": "row id of every x; the scores stand in cells",
+    "curves[].columns": "ids of the columns that are swept",
+    "threshold_curves[].row": "row id",
+    "threshold_curves[].seed": "seed of the attention maps",
+    "threshold_curves[].thresholds": "background thresholds, rising",
+    "threshold_curves[].values": "mIoU of the maps on val at each, fractions, image labels known",
+    "threshold_curves[].oracle": "threshold and value where the value is highest",
+    "threshold_curves[].fixed": "those of the row's recipe; null without, value null if not scored",
     "records[].stage": "stage name",
     "records[].key": "key of the record in the store",
     "records[].config": "everything that changes the result",
+    "records[].digest": "sha256 over the sums of all its files",
     "records[].inputs": "role -> key of the record before it",
     "records[].metrics": "what the stage measured",
     "records[].started": "ISO time, UTC",
@@ -83,19 +118,146 @@ def report_to_json(report: TableReport) -> dict[str, Any]:
         "schema": SCHEMA,
         "table": report.table.id,
         "title": report.table.title,
+        "caption": report.table.caption,
+        "notes": list(report.table.notes),
         "paper": report.table.paper.model_dump(),
         "profile": report.profile,
         "meaning": report.meaning,
         "date": report.date,
         "seeds": report.seeds,
         "data": dict(report.data),
+        "verdict_meanings": dict(MEANINGS),
         "verdicts": report.verdict_counts(),
         "claim_verdicts": report.claim_counts(),
+        "columns": [_column(column) for column in report.table.columns],
+        "rows": [_row(row) for row in report.table.rows],
         "cells": [_cell(cell) for cell in report.cells],
         "claims": [_claim(result) for result in report.claims],
         "diagnostics": [_diagnostic(one) for one in report.diagnostics],
+        "curves": [_curve(curve) for curve in report.table.curves],
+        "threshold_curves": [
+            _threshold_curve(row.id, curve)
+            for row in report.table.rows
+            for curve in report.threshold_curves.get(row.id, ())
+        ],
         "records": [_record(one, environments) for one in report.records],
         "environments": environments,
+    }
+
+
+def read_document(path: Path) -> dict[str, Any] | None:
+    """Return the JSON of a written report, None without one; BenchmarkError if it is another.
+
+    One of the first layout gets its rows and columns from its cells; what it lacked stays empty.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise BenchmarkError(f"{path} cannot be read as a report: {error}") from error
+    if isinstance(document, dict) and document.get("schema") == 1:
+        document = _from_first_layout(document)
+    known = {key.split("[]")[0] for key in KEYS}
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA or known - set(document):
+        raise BenchmarkError(f"{path} is no report of this version: write it again")
+    return document
+
+
+def read_documents(folder: Path) -> dict[str, dict[str, Any] | None]:
+    """Return the reports in a folder by file name; None for one that cannot be read."""
+    return {path.stem: _readable(path) for path in sorted(folder.glob("*.json"))}
+
+
+def _readable(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_document(path)
+    except BenchmarkError:
+        return None
+
+
+def _from_first_layout(document: dict[str, Any]) -> dict[str, Any]:
+    cells = document.get("cells", [])
+    rows = {
+        cell["row"]: {
+            "id": cell["row"],
+            "title": cell["row_title"],
+            "ours": cell["verdict"] != "cited",
+            "supervision": (cell["card"] or {}).get("supervision"),
+            "text": {},
+            "notes": [],
+        }
+        for cell in cells
+    }
+    columns = {
+        cell["column"]: {
+            "id": cell["column"],
+            "title": cell["column_title"],
+            "kind": "score",
+            "metric": None,
+            "decimals": 1,
+            "server": False,
+            "notes": [],
+        }
+        for cell in cells
+    }
+    return document | {
+        "schema": SCHEMA,
+        "caption": "",
+        "notes": [],
+        "verdict_meanings": dict(MEANINGS),
+        "columns": list(columns.values()),
+        "rows": list(rows.values()),
+        "curves": [],
+        "threshold_curves": [],
+        "records": [{"digest": None} | record for record in document.get("records", [])],
+    }
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "id": column.id,
+        "title": column.title,
+        "kind": column.kind,
+        "metric": column.evaluation.metric if column.evaluation else None,
+        "decimals": column.decimals,
+        "server": column.server,
+        "notes": list(column.notes),
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "title": row.title,
+        "ours": row.ours,
+        "supervision": row.supervision,
+        "text": dict(row.text),
+        "notes": list(row.notes),
+    }
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    return {
+        "id": curve.id,
+        "title": curve.title,
+        "x_title": curve.x_title,
+        "x": list(curve.x),
+        "rows": list(curve.rows),
+        "columns": list(curve.columns),
+    }
+
+
+def _threshold_curve(row: str, curve: ThresholdCurve) -> dict[str, Any]:
+    threshold, value = curve.oracle
+    fixed = {"threshold": curve.fixed, "value": curve.fixed_value}
+    return {
+        "row": row,
+        "seed": curve.seed,
+        "thresholds": list(curve.thresholds),
+        "values": list(curve.values),
+        "oracle": {"threshold": threshold, "value": value},
+        "fixed": None if curve.fixed is None else fixed,
     }
 
 
@@ -151,6 +313,7 @@ def _record(record: Record, environments: list[dict[str, str]]) -> dict[str, Any
         "stage": record.stage,
         "key": record.key,
         "config": record.config,
+        "digest": record.digest,
         "inputs": record.inputs,
         "metrics": record.metrics,
         "started": record.started,

@@ -17,8 +17,8 @@ CLAIM_HEADER = ("claim", "paper", "ours", "95 % interval", "verdict", "note")
 DECIMALS = 1
 
 
-def render_markdown(report: TableReport) -> str:
-    """Return the report's Markdown."""
+def render_markdown(report: TableReport, name: str | None = None) -> str:
+    """Return the report's Markdown; its chart is NAME.svg beside it, NAME else the table's id."""
     table, paper = report.table, report.table.paper
     sections = [
         f"# {table.title} (`{table.id}`, profile {report.profile})",
@@ -27,6 +27,7 @@ def render_markdown(report: TableReport) -> str:
         _profile(report),
         *_scores(report),
         *_claims(report),
+        *_sweeps(report, name or report.table.id),
         *_diagnostics(report),
         *_cards(report),
         *_classes(report),
@@ -234,6 +235,13 @@ def _claims(report: TableReport) -> list[str]:
             "it `holds` above 1 and `fails` below 1."
         )
     return ["## Claims of the paper", markdown_table(CLAIM_HEADER, rows, range(1, 4)), explained]
+
+
+def _sweeps(report: TableReport, name: str) -> list[str]:
+    if not report.table.curves:
+        return []
+    titles = "; ".join(escape(curve.title) for curve in report.table.curves)
+    return ["## Sweeps", f"![{titles}: ours and the paper's]({name}.svg)"]
 
 
 def _diagnostics(report: TableReport) -> list[str]:

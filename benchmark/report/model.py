@@ -20,6 +20,34 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class ThresholdCurve:
+    """mIoU of one seed's attention maps over the background threshold, image labels known."""
+
+    seed: int
+    thresholds: tuple[float, ...]  # rising
+    values: tuple[float, ...]  # mIoU as fractions, one a threshold
+    fixed: float | None = None  # the threshold of the row's recipe, where it has one
+
+    def __post_init__(self) -> None:
+        """Check that there is a value for every threshold."""
+        if not self.values or len(self.values) != len(self.thresholds):
+            raise ValueError(f"{len(self.values)} values of {len(self.thresholds)} thresholds")
+
+    @property
+    def oracle(self) -> tuple[float, float]:
+        """The best threshold, the lowest of equals, and its value."""
+        best = max(self.values)
+        return self.thresholds[self.values.index(best)], best
+
+    @property
+    def fixed_value(self) -> float | None:
+        """The value at the recipe's threshold; None where it was not scored."""
+        if self.fixed is None:
+            return None
+        return dict(zip(self.thresholds, self.values, strict=True)).get(self.fixed)
+
+
+@dataclass(frozen=True)
 class Measurement:
     """Our runs behind one cell, one a seed; with ``error``, why there are none."""
 
@@ -30,6 +58,7 @@ class Measurement:
     keys: tuple[str, ...] = ()  # of the score records, one a seed
     records: tuple[Record, ...] = ()  # every record behind the cell, in any order
     diagnostics: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # fractions a seed
+    threshold_curves: tuple[ThresholdCurve, ...] = ()  # of the row's maps, one a seed
     stale: bool = False
     error: str | None = None
 
@@ -119,6 +148,8 @@ class TableReport:
     diagnostics: tuple[Diagnostic, ...]
     records: tuple[Record, ...]  # behind all cells, each once, by time
     data: Mapping[str, str]  # what describes the data set: name, digest ...
+    threshold_curves: Mapping[str, tuple[ThresholdCurve, ...]] = field(default_factory=dict)
+    """Row id -> the curves of its maps, one a seed; rows without maps to threshold are absent."""
 
     @cached_property
     def by_place(self) -> dict[tuple[str, str], Cell]:

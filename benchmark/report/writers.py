@@ -1,4 +1,7 @@
-"""Write a report: results/PROFILE/TABLE.{md,csv,json}, and results/README.md over all of them."""
+"""Write a report: results/PROFILE/TABLE.{md,csv,json,tex}, and results/README.md over all of them.
+
+A table with sweeps has its chart beside them, TABLE.svg, which the Markdown shows.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.report.document import SCHEMA, report_to_json
+from benchmark.report.curves import render_sweeps
+from benchmark.report.document import read_documents, report_to_json
+from benchmark.report.latex import render_latex
 from benchmark.report.markdown import markdown_table, render_markdown
 from benchmark.report.model import Cell, TableReport
+from benchmark.report.page import FILE_NAME as PAGE
 from benchmark.store import write_atomic
-
-INDEXED = {"title", "date", "seeds", "verdicts", "claim_verdicts"}  # what the index reads
 
 CSV_HEADER = (
     "table",
@@ -36,20 +40,25 @@ CSV_HEADER = (
 
 
 def write_report(report: TableReport, results: Path, name: str | None = None) -> tuple[Path, ...]:
-    """Write results/PROFILE/NAME.{md,csv,json} and return their paths; NAME is else the table's id.
+    """Write the report's files, results/PROFILE/NAME.*, and return their paths.
+
+    NAME is else the table's id.
 
     The same report gives the same bytes. BenchmarkError where a file cannot be written.
     """
-    folder = results / report.profile
+    base = results / report.profile / (name or report.table.id)
+    document = report_to_json(report)
     contents = {
-        "md": render_markdown(report),
+        "md": render_markdown(report, base.name),
         "csv": render_csv(report),
-        "json": json.dumps(report_to_json(report), indent=1, ensure_ascii=False, allow_nan=False)
-        + "\n",
+        "json": json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        "tex": render_latex(report),
     }
+    if report.table.curves:
+        contents["svg"] = render_sweeps(document)
     paths = []
     for suffix, text in contents.items():
-        path = folder / f"{name or report.table.id}.{suffix}"
+        path = base.parent / f"{base.name}.{suffix}"
         write_atomic(path, text)
         paths.append(path)
     return tuple(paths)
@@ -94,25 +103,32 @@ def write_index(results: Path) -> Path:
 
 def render_index(results: Path) -> str:
     """Return the index: one line a table and profile."""
-    rows = [_index_row(path) for path in sorted(results.glob("*/*.json"))]
+    folders = sorted({path.parent for path in results.glob("*/*.json")})
+    rows = [
+        _index_row(folder / f"{table}.json", document)
+        for folder in folders
+        for table, document in read_documents(folder).items()
+    ]
     header = ("table", "profile", "date", "seeds", "cells", "claims", "files")
-    return (
-        "\n\n".join(
-            [
-                "# Results",
-                "Written by `python -m benchmark`; do not edit. One line a table and profile. "
-                "Cells count our rows only; what the verdicts mean stands in every report.",
-                markdown_table(header, rows, (3,)) if rows else "No table has been run yet.",
-            ]
-        )
-        + "\n"
-    )
+    pages = sorted(results.glob(f"*/{PAGE}"))
+    links = ", ".join(f"[{page.parent.name}]({page.parent.name}/{PAGE})" for page in pages)
+    parts = [
+        "# Results",
+        "Written by `python -m benchmark`; do not edit. One line a table and profile. "
+        "Cells count our rows only; what the verdicts mean stands in every report.",
+        *(
+            [f"Everything of a profile on one page, to open in a browser: {links}."]
+            if pages
+            else []
+        ),
+        markdown_table(header, rows, (3,)) if rows else "No table has been run yet.",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
-def _index_row(path: Path) -> tuple[str, ...]:
+def _index_row(path: Path, document: Mapping[str, Any] | None) -> tuple[str, ...]:
     profile, table = path.parent.name, path.stem
     link = f"{profile}/{table}"
-    document = _read(path)
     if document is None:
         return (
             table,
@@ -130,19 +146,13 @@ def _index_row(path: Path) -> tuple[str, ...]:
         str(document["seeds"]),
         _counts(document["verdicts"]),
         _counts(document["claim_verdicts"]),
-        f"[csv]({link}.csv), [json]({link}.json)",
+        ", ".join(f"[{suffix}]({link}.{suffix})" for suffix in ("csv", "json", *_drawn(path))),
     )
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    """Return a report's JSON; None if it is none, or one of a newer layout."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        return None
-    return document if document.keys() >= INDEXED else None
+def _drawn(path: Path) -> list[str]:
+    """Return the suffixes of the files that only newer or swept tables have."""
+    return [suffix for suffix in ("tex", "svg") if path.with_suffix(f".{suffix}").is_file()]
 
 
 def _counts(counts: Mapping[str, int]) -> str:

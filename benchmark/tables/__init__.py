@@ -18,6 +18,7 @@ from benchmark.registry import near_name
 from benchmark.tables.schema import (
     Claim,
     Column,
+    Curve,
     Evaluation,
     GainClaim,
     OrderClaim,
@@ -30,6 +31,7 @@ from benchmark.tables.schema import (
 __all__ = [
     "Claim",
     "Column",
+    "Curve",
     "Evaluation",
     "GainClaim",
     "OrderClaim",

@@ -6,6 +6,7 @@ Every key is known and typed; an unknown or missing one is an error that names i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -259,6 +260,28 @@ Claim = Annotated[
 ]
 
 
+class Curve(_Model):
+    """A sweep that the table holds: the scores of some columns over one number of the rows."""
+
+    id: Id
+    title: Text
+    x_title: Text
+    x: tuple[float, ...] = Field(min_length=2)  # one a row, rising
+    rows: tuple[Id, ...]
+    columns: tuple[Id, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Curve:
+        if len(self.x) != len(self.rows):
+            raise ValueError(f"curve {self.id}: {len(self.x)} x for {len(self.rows)} rows")
+        if any(right <= left for left, right in pairwise(self.x)):
+            raise ValueError(f"curve {self.id}: x must rise from each row to the next")
+        for what, names in (("row", self.rows), ("column", self.columns)):
+            if len(set(names)) < len(names):
+                raise ValueError(f"curve {self.id}: a {what} stands twice")
+        return self
+
+
 class Table(_Model):
     """One published table."""
 
@@ -273,6 +296,7 @@ class Table(_Model):
     columns: tuple[Column, ...] = Field(min_length=1)
     rows: tuple[Row, ...] = Field(min_length=1)
     claims: tuple[Claim, ...] = ()
+    curves: tuple[Curve, ...] = ()
 
     def row(self, row_id: str) -> Row:
         """Return the row of that id; KeyError where there is none."""
@@ -299,6 +323,7 @@ class Table(_Model):
         _unique("column", [column.id for column in self.columns])
         _unique("row", [row.id for row in self.rows])
         _unique("claim", [claim.id for claim in self.claims])
+        _unique("curve", [curve.id for curve in self.curves])
         scores = {column.id for column in self.score_columns}
         texts = {column.id for column in self.columns} - scores
         segmented = any(c.evaluation and c.evaluation.stage == "segmentation" for c in self.columns)
@@ -315,6 +340,9 @@ class Table(_Model):
             _known(f"claim {claim.id}", columns, scores, "score column")
             if len(set(cells)) < len(cells):
                 raise ValueError(f"claim {claim.id} compares a cell with itself")
+        for curve in self.curves:
+            _known(f"curve {curve.id}", curve.rows, {row.id for row in self.rows}, "row")
+            _known(f"curve {curve.id}", curve.columns, scores, "score column")
         return self
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmark.report.card import ProtocolCard, published_card
-from benchmark.report.model import Measurement
+from benchmark.report.model import Measurement, ThresholdCurve
 from benchmark.store import Record
 from benchmark.tables import Row, Table, load_table
 
@@ -22,6 +22,11 @@ OWN = ("acol", "seenet")
 def table1() -> Table:
     """Table 1 with its two gains."""
     return kept(load_table("seenet_table1"), claims=("above_acol", "above_no_flip"))
+
+
+@pytest.fixture(scope="session")
+def swept_table() -> Table:
+    return load_table("eader_alpha")
 
 
 @pytest.fixture(scope="session")
@@ -104,6 +109,10 @@ def measure() -> Callable[..., dict[tuple[str, str], Measurement]]:
                 keys=tuple(f"score-{place}-{seed}" for seed in range(seeds)),
                 records=(make_record("attention", f"attention-{place}", 3), shared),
                 diagnostics=dict.fromkeys(table.diagnostics, (0.5,) * seeds),
+                threshold_curves=tuple(
+                    ThresholdCurve(seed, (0.1, 0.2, 0.3), (0.4, 0.5 + seed / 100, 0.45), 0.3)
+                    for seed in range(seeds)
+                ),
             )
         return found
 

@@ -36,6 +36,13 @@ def report(table1: Table, measure: Measure, on_scenes: Change) -> TableReport:
 
 
 @pytest.fixture
+def swept(swept_table: Table, measure: Measure, on_scenes: Change) -> TableReport:
+    rates = [0.6 + index / 100 for index in range(12)]
+    measured = measure(swept_table, change=on_scenes, rates=rates)
+    return build_report(swept_table, "scenes", measured, data={"name": "scenes"})
+
+
+@pytest.fixture
 def report2(table2: Table, measure: Measure) -> TableReport:
     return build_report(table2, "paper", measure(table2, seeds=1))
 
@@ -57,10 +64,10 @@ def read_tables(markdown: str) -> list[list[list[str]]]:
 def test_files_lie_under_the_profile_and_do_not_change(report: TableReport, tmp_path: Path) -> None:
     paths = write_report(report, tmp_path)
     names = [path.relative_to(tmp_path).as_posix() for path in paths]
-    assert names == [f"scenes/seenet_table1.{suffix}" for suffix in ("md", "csv", "json")]
+    assert names == [f"scenes/seenet_table1.{suffix}" for suffix in ("md", "csv", "json", "tex")]
     first = [path.read_bytes() for path in paths]
     assert [path.read_bytes() for path in write_report(report, tmp_path)] == first
-    assert len(list((tmp_path / "scenes").iterdir())) == 3
+    assert len(list((tmp_path / "scenes").iterdir())) == 4
 
 
 def test_markdown_shows_every_part(report: TableReport, tmp_path: Path) -> None:
@@ -146,10 +153,45 @@ def leaves(value: Any, path: str = "") -> set[str]:
     return {path}
 
 
-def test_json_has_the_documented_keys_and_no_others(report: TableReport, tmp_path: Path) -> None:
-    document = json.loads(write_report(report, tmp_path)[2].read_text())
+def test_json_has_the_documented_keys_and_no_others(swept: TableReport, tmp_path: Path) -> None:
+    document = json.loads(write_report(swept, tmp_path)[2].read_text())
     assert leaves(document) == set(KEYS)
-    assert document["schema"] == 1
+    assert document["schema"] == 2
+
+
+def test_json_keeps_the_layout_the_sweeps_and_the_threshold_curves(
+    swept: TableReport, tmp_path: Path
+) -> None:
+    document = json.loads(write_report(swept, tmp_path)[2].read_text())
+    assert [row["id"] for row in document["rows"]] == [
+        "alpha_0",
+        "alpha_001",
+        "alpha_005",
+        "alpha_01",
+    ]
+    assert [column["metric"] for column in document["columns"]] == ["miou", "precision", "recall"]
+    assert [column["decimals"] for column in document["columns"]] == [2, 2, 2]
+    assert (document["curves"][0]["x"], document["curves"][0]["rows"]) == (
+        [0, 0.01, 0.05, 0.1],
+        ["alpha_0", "alpha_001", "alpha_005", "alpha_01"],
+    )
+    curve = document["threshold_curves"][1]
+    assert (curve["row"], curve["seed"], curve["values"]) == ("alpha_0", 1, [0.4, 0.51, 0.45])
+    assert curve["oracle"] == {"threshold": 0.2, "value": 0.51}
+    assert curve["fixed"] == {"threshold": 0.3, "value": 0.45}
+
+
+def test_a_swept_table_has_its_chart_beside_it(swept: TableReport, tmp_path: Path) -> None:
+    paths = write_report(swept, tmp_path)
+    assert paths[-1].name == "eader_alpha.svg"
+    assert "](eader_alpha.svg)" in paths[0].read_text()
+    first = paths[-1].read_bytes()
+    assert write_report(swept, tmp_path)[-1].read_bytes() == first
+    other = write_report(swept, tmp_path, "from/other")
+    assert [path.relative_to(tmp_path).as_posix() for path in other] == [
+        f"scenes/from/other.{suffix}" for suffix in ("md", "csv", "json", "tex", "svg")
+    ]
+    assert "](other.svg)" in other[0].read_text()
 
 
 def test_json_keeps_everything_unrounded(report: TableReport, tmp_path: Path) -> None:
@@ -167,7 +209,7 @@ def test_json_keeps_everything_unrounded(report: TableReport, tmp_path: Path) ->
 
 
 def test_a_report_without_any_run_can_be_written(table1: Table, tmp_path: Path) -> None:
-    markdown, _, document = write_report(build_report(table1, "scenes", {}), tmp_path)
+    markdown, _, document, _ = write_report(build_report(table1, "scenes", {}), tmp_path)
     assert "no run yet" in markdown.read_text()
     assert json.loads(document.read_text())["verdicts"] == {"missing": 3}
 
@@ -178,7 +220,8 @@ def test_no_machine_path_is_written(table1: Table, measure: Measure, tmp_path: P
     runs["acol", "val"] = Measurement(card=runs["acol", "val"].card, error=error)
     for path in write_report(build_report(table1, "scenes", runs), tmp_path):
         text = path.read_text()
-        assert "w.safetensors lack features.0.weight" in text
+        if path.suffix != ".tex":  # has no notes
+            assert "w.safetensors lack features.0.weight" in text
         assert str(tmp_path) not in text
         assert "/opt" not in text
 
