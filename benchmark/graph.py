@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from benchmark.configs import config_digest, config_path
+from benchmark.configs import config_digest, config_modules, config_path
 from benchmark.crf import CrfOptions, wide_crf
 from benchmark.data.voc import VocDataset
 from benchmark.errors import BenchmarkError
@@ -129,6 +129,19 @@ class StageGraph:
                 "benchmark.backbones_resnet38",
                 "benchmark.mxnet_params",
             ),
+        )
+
+    def segmentation_backbone(self, row: Row) -> Stage:
+        """Keep the initial weights of the row's segmentation network."""
+        family = self.family(row)
+        kept = self.backbone(family.weights)
+        if not family.fully_connected:
+            return kept
+        return dataclasses.replace(
+            kept,
+            name="fully_connected_backbone",
+            label=f"{kept.label} with fc6 and fc7",
+            code=("benchmark.stages.fully_connected", "benchmark.deeplab.fully_connected"),
         )
 
     # Attention, saliency, labels
@@ -388,14 +401,14 @@ class StageGraph:
             inputs={
                 **inputs,
                 "labels": self.labels(row, "train", seed),
-                "backbone": self.backbone(self.family(row).weights),
+                "backbone": self.segmentation_backbone(row),
             },
             locations={**locations, "config": str(self.network_path(row))},
             label=f"segmentation {row.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:segmentation",
                 *READING,
-                "benchmark.segmentation",
+                *self._network_code(row),
                 "benchmark.backbones",
                 "benchmark.crf",
             ),
@@ -421,7 +434,7 @@ class StageGraph:
                 "benchmark.stages.segmentation:adapted_labels",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                "benchmark.segmentation",
+                *self._network_code(row),
                 "benchmark.crf",
             ),
         )
@@ -465,7 +478,7 @@ class StageGraph:
                 "benchmark.stages.segmentation:prediction",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                "benchmark.segmentation",
+                *self._network_code(row),
                 "benchmark.crf",
             ),
         )
@@ -504,6 +517,9 @@ class StageGraph:
     def _network_config(self, row: Row) -> dict[str, Any]:
         path = self.network_path(row)
         return {"config": path.name, "config_digest": config_digest(path)}
+
+    def _network_code(self, row: Row) -> tuple[str, ...]:
+        return ("benchmark.segmentation", *sorted(config_modules(self.network_path(row))))
 
     def _recipe(self, method: Method) -> TrainingRecipe:
         changed = {**_plain(method.training()), **self.profile.attention.recipe}

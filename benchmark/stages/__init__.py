@@ -9,6 +9,7 @@ from __future__ import annotations
 from benchmark.executor import StageFunction
 from benchmark.stages.attention import attention, maps
 from benchmark.stages.data import backbone, scenes
+from benchmark.stages.fully_connected import fully_connected_backbone
 from benchmark.stages.labels import labels
 from benchmark.stages.refinement import refined_maps, refinement
 from benchmark.stages.saliency import saliency, saliency_network
@@ -18,6 +19,7 @@ from benchmark.stages.segmentation import adapted_labels, prediction, segmentati
 STAGES: dict[str, StageFunction] = {
     "scenes": scenes,
     "backbone": backbone,
+    "fully_connected_backbone": fully_connected_backbone,
     "saliency_network": saliency_network,
     "saliency": saliency,
     "attention": attention,
