@@ -30,6 +30,7 @@ from benchmark.user_files import (
     file_digest,
     folder_digest,
     open_user_data,
+    saliency_folder,
     weights_path,
 )
 
@@ -162,8 +163,7 @@ class StageGraph:
                 "recipe that need none"
             )
         if settings.kind == "folder":
-            folder = self.files.saliency
-            assert folder is not None
+            folder = saliency_folder(self.profile, self.files)
             config = {**config, "source": "folder", "digest": self._folder_digest(folder)}
             locations = {**locations, "saliency": str(folder)}
         else:
@@ -365,7 +365,9 @@ class StageGraph:
         )
 
     def labels(self, row: Row, split: str, seed: int) -> Stage:
-        """Make the proxy labels of one split."""
+        """Make the proxy labels of one split; the true masks where the row says so."""
+        if row.labels == "truth":
+            return self.true_labels(split)
         recipe, constants = self.label_recipe(row)
         config, inputs, locations = self.data()
         maps = self.refined_maps if row.refine else self.maps
@@ -379,6 +381,18 @@ class StageGraph:
             locations=locations,
             label=f"labels {row.id} {split} seed {seed}",
             code=("benchmark.stages.labels", *READING, "benchmark.proxy", "benchmark.crf"),
+        )
+
+    def true_labels(self, split: str) -> Stage:
+        """Take the true masks of one split as labels."""
+        config, inputs, locations = self.data()
+        return Stage(
+            name="true_labels",
+            config={**config, "split": self.split(split)},
+            inputs=inputs,
+            locations=locations,
+            label=f"true labels {split}",
+            code=("benchmark.stages.truth", *READING),
         )
 
     def label_score(self, row: Row, split: str, seed: int) -> Stage:

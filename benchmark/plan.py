@@ -101,6 +101,9 @@ def make_plan(table: Table, profile: Profile, files: UserFiles, seeds: Sequence[
             absent[row.id, column.id] = f"profile {profile.id} has no {row.segmentation}"
             continue
         cells.append(_cell(graph, row, column, seeds))
+        if row.method is None:  # true labels: there is nothing on the way to them
+            diagnostics[row.id] = {}
+            continue
         diagnostics[row.id] = {
             name: _diagnostic(graph, name, row, seeds)
             for name in table.diagnostics
@@ -152,7 +155,7 @@ def _sheet(graph: StageGraph, row: Row, seed: int) -> Sheet:
 def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     evaluation = column.evaluation
     assert evaluation is not None
-    _, constants = graph.label_recipe(row)
+    constants = {} if row.method is None else graph.label_recipe(row)[1]
     segmented = segments(column)
     used = graph.family(row).weights if segmented else graph.profile.attention.weights
     saliency = _uses_saliency(graph, row)
@@ -173,7 +176,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         network=_network_name(graph, row) if segmented else used,
         initial_weights=graph.profile.weights[used].title,
         saliency=_saliency_name(graph) if saliency else "none",
-        supervision="I+S" if saliency else "I",
+        supervision="F" if row.method is None else "I+S" if saliency else "I",
         profile=graph.profile.id,
     )
 
@@ -197,5 +200,7 @@ def _saliency_name(graph: StageGraph) -> str:
 
 
 def _uses_saliency(graph: StageGraph, row: Row) -> bool:
+    if row.method is None:
+        return False
     recipe, _ = graph.label_recipe(row)
     return row_method(row).needs_saliency or "saliency" in find_recipe(recipe).needs

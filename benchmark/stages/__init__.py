@@ -15,6 +15,7 @@ from benchmark.stages.refinement import refined_maps, refinement
 from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
+from benchmark.stages.truth import true_labels
 
 STAGES: dict[str, StageFunction] = {
     "scenes": scenes,
@@ -28,6 +29,7 @@ STAGES: dict[str, StageFunction] = {
     "refined_maps": refined_maps,
     "map_score": map_score,
     "labels": labels,
+    "true_labels": true_labels,
     "segmentation": segmentation,
     "adapted_labels": adapted_labels,
     "prediction": prediction,

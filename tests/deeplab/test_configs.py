@@ -321,6 +321,13 @@ def test_the_published_dilations_and_strides() -> None:
     assert all(branch.kernel_size == (3, 3) for branch in direct.decode_head.branches)
 
 
+def test_the_norms_of_the_large_resnets_keep_their_statistics() -> None:
+    for name in ("deeplab_largefov_resnet101_voc12.py", "deeplab_aspp_resnet101_voc12.py"):
+        assert load_config(config_path(name)).model.backbone.norm_eval is True
+    learns = load_config(config_path("deeplabv3plus_resnet101_voc12.py")).model.backbone
+    assert "norm_eval" not in learns
+
+
 def test_deeplabv3plus_sees_stage_1_and_dilates_stage_4() -> None:
     config = load_config(config_path("deeplabv3plus_resnet101_voc12.py"))
     config.model.backbone.update(depth=50, base_channels=4)
