@@ -56,8 +56,8 @@ def small(name: str, voc_folder: Path, work: Path, iterations: int) -> Any:
     config = load_config(config_path(name))
     config.work_dir = str(work)
     config.log_level = "ERROR"
-    config.train_cfg.update(max_iters=iterations, val_interval=iterations)
-    config.default_hooks.checkpoint.interval = iterations
+    config.train_cfg.update(max_iters=iterations, val_interval=10)
+    config.default_hooks.checkpoint.update(interval=2, save_last=False)
     config.model.data_preprocessor.size = (SIDE, SIDE)
     config.train_dataloader.batch_size = 2
     config.train_dataloader.dataset.augmentation.crop_size = (SIDE, SIDE)
@@ -92,7 +92,7 @@ def test_steps_checkpoint_resume_and_prediction(
         resumed = {key: float(value.double().sum()) for key, value in learning(runner)}
         runner.train()
         scores = runner.val_loop.run()
-    (tmp_path / "iter_3.pth").unlink()
+    checkpoint.unlink()
     assert 0 <= scores["mIoU"] <= 100
     assert runner.iter == 3
     assert all(torch.isfinite(value).all() for _, value in learning(runner))
