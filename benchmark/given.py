@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError
 if TYPE_CHECKING:
     from benchmark.plan import Plan
     from benchmark.profiles import Profile
+    from benchmark.user_files import UserFiles
 
 
 class LabelSourceName(StrEnum):
@@ -62,11 +63,16 @@ class Given:
     def plan(self, table: str, seeds: int = 1) -> Plan:
         """Return the plan of one table; BenchmarkError where a name or a file is wrong."""
         from benchmark.plan import make_plan
-        from benchmark.profiles import load_profile
         from benchmark.tables import load_table
+
+        return make_plan(load_table(table), *self.chosen(), range(seeds))
+
+    def chosen(self) -> tuple[Profile, UserFiles]:
+        """Return the profile and the user's files; BenchmarkError where a name is wrong."""
+        from benchmark.profiles import load_profile
         from benchmark.user_files import UserFiles
 
-        chosen_table, profile = load_table(table), load_profile(self.profile)
+        profile = load_profile(self.profile)
         saliency_name, saliency = _named(self.saliency)
         files = UserFiles(
             data=self.data,
@@ -77,7 +83,7 @@ class Given:
             saliency=saliency,
             saliency_name=saliency_name,
         )
-        return make_plan(chosen_table, profile, files, range(seeds))
+        return profile, files
 
 
 def takes_given(command: Callable[..., None]) -> Callable[..., None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
 import json
 import sys
@@ -480,6 +481,7 @@ class StageGraph:
             config={
                 **config,
                 **self._network_config(row),
+                **self._unscored_images(evaluation.split),
                 "split": self.split(evaluation.split),
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
@@ -552,6 +554,15 @@ class StageGraph:
         if split == "train":
             return self.voc.train_split if self.voc else "train_aug"
         return self.voc.val_split if self.voc and split == "val" else split
+
+    def _unscored_images(self, split: str) -> dict[str, str]:
+        """Return the digest of a split's images where the data's own digest leaves them out."""
+        if self.voc is None or (name := self.split(split)) in self._splits():
+            return {}
+        digest = hashlib.sha256()
+        for image_id in self.voc.ids(name):
+            digest.update(f"{image_id} {self._sha256(self.voc.image_path(image_id))}\n".encode())
+        return {"images_digest": digest.hexdigest()}
 
     def _splits(self) -> tuple[str, str]:
         assert self.voc is not None

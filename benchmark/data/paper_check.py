@@ -20,6 +20,7 @@ from benchmark.store import write_atomic
 if TYPE_CHECKING:
     from benchmark.progress import Progress
 
+MASKS = "SegmentationClassAug"
 FEW = 3
 """So many of the files that fail alike are named; the others are counted."""
 
@@ -71,7 +72,7 @@ SOURCES: Mapping[str, str] = {
     "test": TEST,
     "train_aug": "trainaug.txt of DeepLab's lists: VOC's train, and SBD less VOC's val",
     IMAGES: f"{TRAINVAL}; those of test: {TEST}",
-    "SegmentationClassAug": SBD,
+    MASKS: SBD,
     "image labels": f"{ANNOTATIONS}/ of {TRAINVAL}",
     "saliency": (
         "DSS maps of the train_aug images: the folder saliency_aug of OAA's release; S-Net maps: "
@@ -91,12 +92,12 @@ SOURCES: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class PaperCheck:
-    """The outcome: no problem and nothing missing means that the folder is VOC 2012.
+    """The outcome: no problem means that the folder is VOC 2012.
 
     Attributes:
         counts: How many ids each list has; 0 where there is none.
         problems: A line for every kind of mistake.
-        sources: Where what is missing is to be had, a line a part.
+        sources: Where what is missing or not given is to be had, a line a part.
         manifest: The sha256 of every file that counts, by its path in the folder.
         digest: The sha256 of the manifest: equal for equal data.
     """
@@ -120,7 +121,8 @@ def check_paper(
         root: The folder that holds JPEGImages.
         progress: Where the images are counted.
         expected: What it must hold.
-        given: The user's files by what they are, ``saliency`` or a name of weights; None: missing.
+        given: The user's files by what they are, ``saliency`` or a name of weights. None, not
+            given, is no problem of the folder: where they are had is told all the same.
 
     Raises:
         BenchmarkError: There is no such folder.
@@ -128,6 +130,9 @@ def check_paper(
     if not root.is_dir():
         raise BenchmarkError(f"{root}: no such folder: give the one that holds {IMAGES}")
     check = _Check(root, VocDataset(root))
+    for name in (IMAGES, MASKS):
+        if not (root / name).is_dir():
+            check.miss(name, f"no {name} folder")
     lists = {name: check.ids(name, split) for name, split in expected.splits.items()}
     _check_overlap(check, lists)
     listed = list(dict.fromkeys(image_id for ids in lists.values() for image_id in ids))
@@ -145,9 +150,10 @@ def check_paper(
     if not (root / LABELS_CSV).is_file() and not (root / ANNOTATIONS).is_dir():
         check.miss("image labels", f"no {ANNOTATIONS} folder and no {LABELS_CSV}")
     for what, path in (given or {}).items():
-        if path is None or not path.exists():
-            where = "not given" if path is None else f"nothing at {path}"
-            check.miss(what, f"{what}: {where}")
+        if path is None:
+            check.missing[what] = None
+        elif not path.exists():
+            check.miss(what, f"{what}: nothing at {path}")
     manifest = dict(sorted(check.manifest.items()))
     return PaperCheck(
         counts={name: len(ids) for name, ids in lists.items()},
@@ -229,10 +235,9 @@ class _Check:
         return size
 
     def _look_at_mask(self, image_id: str, size: tuple[int, int] | None) -> None:
-        folder = "SegmentationClassAug"
-        path = self.root / folder / f"{image_id}.png"
+        path = self.root / MASKS / f"{image_id}.png"
         if not path.is_file():
-            self.miss(folder, f"{folder}: missing masks", image_id)
+            self.miss(MASKS, f"{MASKS}: missing masks", image_id)
             return
         self.keep(path)
         try:
@@ -241,7 +246,7 @@ class _Check:
             self.problems[str(error)] = []
             return
         if size is not None and shape != size:
-            self.miss(folder, f"{folder}: masks of another size than their images", image_id)
+            self.miss(MASKS, f"{MASKS}: masks of another size than their images", image_id)
 
     def keep(self, path: Path) -> None:
         """Put a file into the manifest."""

@@ -169,7 +169,6 @@ def test_what_else_the_profile_needs(root: Path) -> None:
     found = check(root, saliency=None, vgg16=root / "vgg16.pth")
     assert found.problems == (
         "no Annotations folder and no image_labels.csv",
-        "saliency: not given",
         f"vgg16: nothing at {root / 'vgg16.pth'}",
     )
     assert [source.split(":")[0] for source in found.sources] == [
@@ -183,6 +182,8 @@ def test_what_else_the_profile_needs(root: Path) -> None:
 def test_an_empty_folder_lists_all_that_it_lacks(tmp_path: Path) -> None:
     found = check_paper(tmp_path, SilentProgress())
     assert [source.split(":")[0] for source in found.sources] == [
+        "JPEGImages",
+        "SegmentationClassAug",
         "train",
         "train_aug",
         "val",
