@@ -15,6 +15,9 @@ from PIL import Image
 from benchmark import cli
 
 
+PLACE = ("--table", "fullsup", "--row", "aspp_vgg16", "--column", "test_crf")
+
+
 class Shell:
     """Runs the command line in this process."""
 
@@ -62,20 +65,7 @@ def refused(shell: Shell, *arguments: str) -> str:
         (["data", "check", ".", "--profile", "light"], "only the paper profile has a data set"),
         (["data", "check", "absent", "--profile", "paper"], "absent: no such folder"),
         (
-            [
-                "score",
-                "add",
-                "--table",
-                "fullsup",
-                "--row",
-                "aspp_vgg16",
-                "--column",
-                "test_crf",
-                "--value",
-                "7",
-                "--link",
-                "x",
-            ],
+            ["score", "add", *PLACE, "--value", "7", "--link", "x"],
             "'x' is no link",
         ),
         (["list", "table"], "'table' is not one of 'tables'"),
@@ -244,9 +234,8 @@ def test_a_folder_is_checked_against_voc_2012(shell: Shell, tmp_path: Path) -> N
 
 
 def test_a_servers_score_is_entered(shell: Shell, tmp_path: Path) -> None:
-    place = ("--table", "fullsup", "--row", "aspp_vgg16", "--column", "test_crf")
     answer = ("--value", "72.6", "--link", "https://server/page", "--results", str(tmp_path))
-    status, out, _ = shell("score", "add", *place, *answer)
+    status, out, _ = shell("score", "add", *PLACE, *answer)
     assert status == 0
     path = tmp_path / "paper" / "server_scores.toml"
     assert out == f"wrote {path}\n"
