@@ -14,7 +14,6 @@ from PIL import Image
 
 from benchmark import cli
 
-
 PLACE = ("--table", "fullsup", "--row", "aspp_vgg16", "--column", "test_crf")
 
 
