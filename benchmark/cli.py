@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.errors import BenchmarkError
-from benchmark.given import Classes, Given, Labels, LabelsCsv, ProfileName, split_names, takes_given
+from benchmark.given import (
+    Classes,
+    Given,
+    Labels,
+    LabelsCsv,
+    ProfileName,
+    SaliencyFolder,
+    WeightFiles,
+    split_names,
+    takes_given,
+)
 
 if TYPE_CHECKING:
     from benchmark.plan import Plan
@@ -25,9 +35,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="Make or check a folder of images.")
 weights_app = typer.Typer(no_args_is_help=True, help="Initial weights that the package ships.")
+score_app = typer.Typer(no_args_is_help=True, help="Scores that only a server can give.")
 methods_app = typer.Typer(no_args_is_help=True, help="Begin or check a method that you add.")
 app.add_typer(data_app, name="data")
 app.add_typer(methods_app, name="methods")
+app.add_typer(score_app, name="score")
 app.add_typer(weights_app, name="weights")
 
 
@@ -217,6 +229,38 @@ def gap(
     print(document.read_text() if as_json else f"{render_gap(made)}\nwritten: {text}, {document}")
 
 
+@app.command()
+@takes_given
+def submit(
+    table: Table,
+    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    given: Given,
+    out: Annotated[Path, typer.Option("--out", help="The archive.")] = Path("submission.tar.gz"),
+    store: StoreFolder = Path("store"),
+    jobs: Jobs = None,
+) -> None:
+    """Segment the test images with a row's network and pack them for VOC's evaluation server."""
+    from benchmark.executor import execute
+    from benchmark.progress import make_progress
+    from benchmark.stages import STAGES
+    from benchmark.submission import plan_submission, write_submission
+    from benchmark.tables import load_table
+    from benchmark.workers import default_jobs
+
+    submission = plan_submission(load_table(table), row, *given.chosen())
+    finished = _store(store)
+    execute(
+        [submission.prediction],
+        finished,
+        STAGES,
+        make_progress(),
+        jobs=jobs or default_jobs(),
+        announce=_say,
+    )
+    images = write_submission(submission, finished, out)
+    print(f"wrote {out} with {images} images; then: score add --table {table} --row {row}")
+
+
 @app.command("list")
 def list_(what: Listed, as_json: Json = False) -> None:
     """List tables, methods, profiles or stages."""
@@ -297,11 +341,24 @@ def data_check(
     classes: Classes = None,
     labels: Labels = None,
     labels_csv: LabelsCsv = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="paper: is the folder VOC 2012, and all of it?")
+    ] = None,
+    weights: WeightFiles = None,
+    saliency: SaliencyFolder = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="With --profile: write the sha256 of every file there.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check every image, mask and label of a folder; exit 1 if anything is wrong."""
     import dataclasses
 
+    if profile is not None:
+        _check_paper(
+            folder, Given(profile=profile, weights=weights, saliency=saliency), manifest, as_json
+        )
+        return
     from benchmark.data.check import check_dataset
     from benchmark.data.voc import open_voc
     from benchmark.listing import print_check
@@ -320,6 +377,48 @@ def data_check(
         print_check(checked)
     if checked.problems:
         raise typer.Exit(1)
+
+
+def _check_paper(folder: Path, given: Given, manifest: Path | None, as_json: bool) -> None:
+    import dataclasses
+
+    from benchmark.data.paper_check import check_paper, write_manifest
+    from benchmark.listing import print_paper_check
+    from benchmark.progress import make_progress
+
+    if given.profile != "paper":
+        raise BenchmarkError(f"--profile {given.profile}: only the paper profile has a data set")
+    profile, files = given.chosen()
+    wanted = [name for name, kind in profile.weights.items() if kind.source == "user"]
+    own = {"saliency": files.saliency, **{name: files.weights.get(name) for name in wanted}}
+    checked = check_paper(folder, make_progress(as_json), given=own)
+    if manifest is not None:
+        write_manifest(manifest, checked.manifest)
+    if as_json:
+        _print_json(dataclasses.asdict(checked))
+    else:
+        print_paper_check(checked)
+    if checked.problems:
+        raise typer.Exit(1)
+
+
+@score_app.command("add")
+def score_add(
+    table: Table,
+    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    column: Annotated[str, typer.Option("--column", help="Id of a column that waits for it.")],
+    value: Annotated[float, typer.Option("--value", help="The server's mean, in points.")],
+    link: Annotated[str, typer.Option("--link", help="The server's page of the submission.")],
+    profile: ProfileName = "paper",
+    results: Results = Path("results"),
+) -> None:
+    """Enter what the evaluation server answered; `report` shows it from then on."""
+    from benchmark.profiles import load_profile
+    from benchmark.report.server import add_server_score
+    from benchmark.tables import load_table
+
+    folder = results / load_profile(profile).id
+    print(f"wrote {add_server_score(folder, load_table(table), row, column, value, link)}")
 
 
 @weights_app.command("make")

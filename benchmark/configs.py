@@ -1,4 +1,4 @@
-"""Where the MMEngine config files are, and what a config's digest covers."""
+"""Where the MMEngine config files are, and what a config's result depends on."""
 
 from __future__ import annotations
 
@@ -34,9 +34,28 @@ def config_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
+def config_modules(path: Path) -> set[str]:
+    """Return the modules that a config and its ``_base_`` name in ``custom_imports``."""
+    source = path.read_bytes()
+    value = _assigned(source, "custom_imports")
+    names: set[str] = set()
+    if isinstance(value, ast.Call):
+        listed = {keyword.arg: keyword.value for keyword in value.keywords}.get("imports")
+        names.update(ast.literal_eval(listed) if listed is not None else ())
+    for base in _bases(source):
+        names |= config_modules((path.parent / base).resolve())
+    return names
+
+
 def _bases(source: bytes) -> list[str]:
+    node = _assigned(source, "_base_")
+    value = ast.literal_eval(node) if node is not None else []
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _assigned(source: bytes, name: str) -> ast.expr | None:
+    """Return what a config assigns to ``name``; None where it does not."""
     for node in ast.parse(source).body:
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_base_":
-            value = ast.literal_eval(node.value)
-            return [value] if isinstance(value, str) else list(value)
-    return []
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return node.value
+    return None

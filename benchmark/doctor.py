@@ -73,9 +73,10 @@ def _needs(profile: Profile) -> list[str]:
     needs = []
     if profile.data.kind == "voc":
         needs.append("give --data FOLDER in VOC layout")
-    for name, weights in profile.weights.items():
-        if weights.source == "user":
-            needs.append(f"--weights {name}=FILE ({weights.title} {weights.architecture})")
+    weights = [name for name, kind in profile.weights.items() if kind.source == "user"]
+    if weights:
+        which = ", ".join(f"{name} ({profile.weights[name].title})" for name in weights)
+        needs.append(f"--weights NAME=FILE for what a table begins from: {which}")
     if profile.saliency.kind == "folder":
-        needs.append("--saliency NAME=FOLDER of grey PNGs")
+        needs.append("--saliency NAME=FOLDER of grey PNGs where a method or its labels look at it")
     return needs

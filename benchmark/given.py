@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from benchmark.profiles import Profile
     from benchmark.released import Released
     from benchmark.tables import Table as TableFile
+    from benchmark.user_files import UserFiles
 
 
 class LabelSourceName(StrEnum):
@@ -94,6 +95,11 @@ class Given:
 
     def _planned(self, table: TableFile, seeds: int, released: Released) -> Plan:
         from benchmark.plan import make_plan
+
+        return make_plan(table, *self.chosen(), range(seeds), released)
+
+    def chosen(self) -> tuple[Profile, UserFiles]:
+        """Return the profile and the user's files; BenchmarkError where a name is wrong."""
         from benchmark.profiles import load_profile
         from benchmark.user_files import UserFiles
 
@@ -108,7 +114,7 @@ class Given:
             saliency=saliency,
             saliency_name=saliency_name,
         )
-        return make_plan(table, profile, files, range(seeds), released)
+        return profile, files
 
 
 def takes_given(command: Callable[..., None]) -> Callable[..., None]:

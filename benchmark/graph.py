@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
 import json
 import sys
@@ -11,7 +12,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from benchmark.configs import config_digest, config_path
+from benchmark.configs import config_digest, config_modules, config_path
 from benchmark.crf import CrfOptions, wide_crf
 from benchmark.data.voc import VocDataset
 from benchmark.errors import BenchmarkError
@@ -31,6 +32,7 @@ from benchmark.user_files import (
     file_digest,
     folder_digest,
     open_user_data,
+    saliency_folder,
     weights_path,
 )
 
@@ -135,6 +137,19 @@ class StageGraph:
             ),
         )
 
+    def segmentation_backbone(self, row: Row) -> Stage:
+        """Keep the initial weights of the row's segmentation network."""
+        family = self.family(row)
+        kept = self.backbone(family.weights)
+        if not family.fully_connected:
+            return kept
+        return dataclasses.replace(
+            kept,
+            name="fully_connected_backbone",
+            label=f"{kept.label} with fc6 and fc7",
+            code=("benchmark.stages.fully_connected", "benchmark.deeplab.fully_connected"),
+        )
+
     # Attention, saliency, labels
 
     def _seen_saliency(self, row: Row, **splits: str) -> dict[str, Stage]:
@@ -153,8 +168,7 @@ class StageGraph:
                 "recipe that need none"
             )
         if settings.kind == "folder":
-            folder = self.files.saliency
-            assert folder is not None
+            folder = saliency_folder(self.profile, self.files)
             config = {**config, "source": "folder", "digest": self._folder_digest(folder)}
             locations = {**locations, "saliency": str(folder)}
         else:
@@ -420,7 +434,9 @@ class StageGraph:
         )
 
     def labels(self, row: Row, split: str, seed: int) -> Stage:
-        """Make the proxy labels of one split."""
+        """Make the proxy labels of one split; the true masks where the row says so."""
+        if row.labels == "truth":
+            return self.true_labels(split)
         recipe, constants = self.label_recipe(row)
         for kind in ("labels", "cues"):
             if kind not in self.released:
@@ -445,6 +461,18 @@ class StageGraph:
             code=("benchmark.stages.labels", *READING, "benchmark.proxy", "benchmark.crf"),
         )
 
+    def true_labels(self, split: str) -> Stage:
+        """Take the true masks of one split as labels."""
+        config, inputs, locations = self.data()
+        return Stage(
+            name="true_labels",
+            config={**config, "split": self.split(split)},
+            inputs=inputs,
+            locations=locations,
+            label=f"true labels {split}",
+            code=("benchmark.stages.truth", *READING),
+        )
+
     def label_score(self, row: Row, split: str, seed: int) -> Stage:
         """Score the proxy labels of one split."""
         return self._score(
@@ -465,14 +493,14 @@ class StageGraph:
             inputs={
                 **inputs,
                 "labels": self.labels(row, "train", seed),
-                "backbone": self.backbone(self.family(row).weights),
+                "backbone": self.segmentation_backbone(row),
             },
             locations={**locations, "config": str(self.network_path(row))},
             label=f"segmentation {row.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:segmentation",
                 *READING,
-                "benchmark.segmentation",
+                *self._network_code(row),
                 "benchmark.backbones",
                 "benchmark.crf",
             ),
@@ -498,7 +526,7 @@ class StageGraph:
                 "benchmark.stages.segmentation:adapted_labels",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                "benchmark.segmentation",
+                *self._network_code(row),
                 "benchmark.crf",
             ),
         )
@@ -530,6 +558,7 @@ class StageGraph:
             config={
                 **config,
                 **self._network_config(row),
+                **self._unscored_images(evaluation.split),
                 "split": self.split(evaluation.split),
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
@@ -542,7 +571,7 @@ class StageGraph:
                 "benchmark.stages.segmentation:prediction",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                "benchmark.segmentation",
+                *self._network_code(row),
                 "benchmark.crf",
             ),
         )
@@ -582,6 +611,9 @@ class StageGraph:
         path = self.network_path(row)
         return {"config": path.name, "config_digest": config_digest(path)}
 
+    def _network_code(self, row: Row) -> tuple[str, ...]:
+        return ("benchmark.segmentation", *sorted(config_modules(self.network_path(row))))
+
     def _recipe(self, method: Method) -> TrainingRecipe:
         changed = {**_plain(method.training()), **self.profile.attention.recipe}
         return cast(TrainingRecipe, parse_options("recipe", TrainingRecipe, changed))
@@ -610,6 +642,15 @@ class StageGraph:
         options = parse_options("scenes", SceneOptions, self.profile.data.options)
         count = options.train_images if split == "train" else options.val_images
         return tuple(scene_id(split, index) for index in range(count))
+
+    def _unscored_images(self, split: str) -> dict[str, str]:
+        """Return the digest of a split's images where the data's own digest leaves them out."""
+        if self.voc is None or (name := self.split(split)) in self._splits():
+            return {}
+        digest = hashlib.sha256()
+        for image_id in self.voc.ids(name):
+            digest.update(f"{image_id} {self._sha256(self.voc.image_path(image_id))}\n".encode())
+        return {"images_digest": digest.hexdigest()}
 
     def _splits(self) -> tuple[str, str]:
         assert self.voc is not None

@@ -17,6 +17,7 @@ from benchmark.store import Store
 
 if TYPE_CHECKING:
     from benchmark.conformance import Outcome
+    from benchmark.data.paper_check import PaperCheck
 
 
 def listed(what: str) -> list[dict[str, str]]:
@@ -76,6 +77,16 @@ def print_check(report: CheckReport) -> None:
         print(f"{report.name} {split.split}: {split.images} images ({held})")
         print(f"  {split.images_without_class} without a class, {split.void_fraction:.1%} void")
     print("\n".join(report.problems) if report.problems else "no problem found")
+
+
+def print_paper_check(check: PaperCheck) -> None:
+    """Print what a folder holds of VOC 2012, what is wrong, and where the rest is to be had."""
+    print(", ".join(f"{name} {count}" for name, count in check.counts.items()))
+    print(f"{len(check.manifest)} files, sha256 of their manifest {check.digest}")
+    print("\n".join(check.problems) if check.problems else "no problem found")
+    if check.sources:
+        print("to be had from (nothing is downloaded):")
+        print("\n".join(f"  {source}" for source in check.sources))
 
 
 def print_conformance(name: str, outcomes: Sequence[Outcome]) -> None:

@@ -153,6 +153,9 @@ def make_plan(
         cells.append(replace(alike[test], column=column))
         if row.id in diagnostics:
             continue
+        if row.method is None:  # true labels: there is nothing on the way to them
+            diagnostics[row.id] = {}
+            continue
         diagnostics[row.id] = _diagnostics(graph, table, row, seeds)
         with suppress(NotReleased):
             sheets[row.id] = _sheet(graph, row, seeds[0])
@@ -235,7 +238,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     evaluation = column.evaluation
     assert evaluation is not None
     labelled = as_scored(row, column)
-    _, constants = graph.label_recipe(labelled)
+    constants = {} if row.method is None else graph.label_recipe(labelled)[1]
     segmented = segments(column)
     used = graph.family(row).weights if segmented else graph.profile.attention.weights
     saliency = _uses_saliency(graph, labelled)
@@ -256,7 +259,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         network=_network_name(graph, row) if segmented else used,
         initial_weights=graph.profile.weights[used].title,
         saliency=_saliency_name(graph) if saliency else "none",
-        supervision="I+S" if saliency else "I",
+        supervision="F" if row.method is None else "I+S" if saliency else "I",
         profile=graph.profile.id,
     )
     return _as_released(card, graph.released)
@@ -305,5 +308,7 @@ def _saliency_name(graph: StageGraph) -> str:
 
 
 def _uses_saliency(graph: StageGraph, row: Row) -> bool:
+    if row.method is None:
+        return False
     recipe, _ = graph.label_recipe(row)
     return row_method(row).needs_saliency or "saliency" in find_recipe(recipe).needs

@@ -70,14 +70,18 @@ def check_files(profile: Profile, files: UserFiles) -> None:
     for name in files.weights:
         if name not in wanted:
             raise BenchmarkError(f"--weights: {near_name('weights', name, wanted)}")
-    if profile.saliency.kind == "folder":
-        if files.saliency is None:
-            raise BenchmarkError(
-                f"profile {profile.id} needs saliency maps: "
-                "give --saliency NAME=FOLDER, e.g. DSS=FOLDER, with one grey ID.png an image"
-            )
-        if not files.saliency.is_dir():
-            raise BenchmarkError(f"no saliency folder at {files.saliency}")
+
+
+def saliency_folder(profile: Profile, files: UserFiles) -> Path:
+    """Return the user's saliency maps; BenchmarkError where they are missing."""
+    if files.saliency is None:
+        raise BenchmarkError(
+            f"profile {profile.id} needs saliency maps: "
+            "give --saliency NAME=FOLDER, e.g. DSS=FOLDER, with one grey ID.png an image"
+        )
+    if not files.saliency.is_dir():
+        raise BenchmarkError(f"no saliency folder at {files.saliency}")
+    return files.saliency
 
 
 def file_digest(path: Path) -> str:

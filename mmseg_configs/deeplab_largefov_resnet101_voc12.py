@@ -28,4 +28,4 @@ train_dataloader = dict(
     dataset=dict(augmentation=dict(scale_range=(0.7, 1.3))),
 )
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=16000, val_interval=16000)
-param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, end=16000, by_epoch=False)]
+param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, end=16001, by_epoch=False)]

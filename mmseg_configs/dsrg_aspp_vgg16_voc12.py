@@ -5,10 +5,10 @@ every 1,000 (released code). The second training, on what this network predicts,
 """
 
 _base_ = [
-    "_base_/runtime.py",
+    "_base_/runtime_deeplab.py",
     "_base_/aspp_vgg16.py",
     "_base_/voc12.py",
-    "_base_/sgd_aspp.py",
+    "_base_/sgd_classifiers.py",
 ]
 
 model = dict(

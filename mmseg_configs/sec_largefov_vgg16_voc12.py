@@ -1,8 +1,7 @@
 """SEC: DeepLab-LargeFOV on VGG-16 trained on cues, VOC 2012 (Kolesnikov and Lampert, ECCV 2016).
 
 Batch 15, the whole image warped to 321, no mirror image, 8,000 iterations, rate 1e-3 divided by 10
-every 2,000. As in deeplab_largefov_vgg16_voc12.py the new layers begin from random weights, and
-there is no average pooling before fc6.
+every 2,000.
 """
 
 _base_ = ["deeplab_largefov_vgg16_voc12.py"]

@@ -5,10 +5,10 @@ Batch 15, the whole image warped to 353, crop 321, mirror images, random colours
 """
 
 _base_ = [
-    "_base_/runtime.py",
+    "_base_/runtime_deeplab.py",
     "_base_/aspp_vgg16.py",
     "_base_/voc12.py",
-    "_base_/sgd_aspp.py",
+    "_base_/sgd_classifiers.py",
 ]
 
 model = dict(

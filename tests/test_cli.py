@@ -14,6 +14,8 @@ from PIL import Image
 
 from benchmark import cli
 
+PLACE = ("--table", "fullsup", "--row", "aspp_vgg16", "--column", "test_crf")
+
 
 class Shell:
     """Runs the command line in this process."""
@@ -58,6 +60,13 @@ def refused(shell: Shell, *arguments: str) -> str:
         (["run", "--table", "seenet_table1", "--seeds", "0"], "--seeds"),
         (["run", "--table", "seenet_table1", "--data", "somewhere"], "makes its own images"),
         (["run", "--table", "seenet_table1", "--profile", "light"], "give --data FOLDER"),
+        (["submit", "--table", "fullsup", "--row", "largefov_vgg16"], "makes its own images"),
+        (["data", "check", ".", "--profile", "light"], "only the paper profile has a data set"),
+        (["data", "check", "absent", "--profile", "paper"], "absent: no such folder"),
+        (
+            ["score", "add", *PLACE, "--value", "7", "--link", "x"],
+            "'x' is no link",
+        ),
         (["list", "table"], "'table' is not one of 'tables'"),
         (["weights", "make", "vgg16_slm", "--out", "x"], "did you mean 'vgg16_slim'"),
     ],
@@ -221,3 +230,26 @@ def test_page_makes_a_profiles_page_again_from_its_results(shell: Shell, tmp_pat
     )
     assert "broken.json cannot be read" in (tmp_path / "light" / "index.html").read_text()
     assert "[light](light/index.html)" in (tmp_path / "README.md").read_text()
+
+
+def test_a_folder_is_checked_against_voc_2012(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "voc").mkdir()
+    command = ("data", "check", str(tmp_path / "voc"), "--profile", "paper")
+    status, out, _ = shell(*command, "--manifest", str(tmp_path / "manifest"))
+    assert status == 1
+    assert "train 0, train_aug 0, val 0, test 0" in out
+    assert "no JPEGImages folder" in out
+    assert "VOCtrainval_11-May-2012.tar" in out
+    assert (tmp_path / "manifest").read_text() == ""
+    status, out, _ = shell(*command, "--json")
+    assert status == 1
+    assert json.loads(out)["counts"]["val"] == 0
+
+
+def test_a_servers_score_is_entered(shell: Shell, tmp_path: Path) -> None:
+    answer = ("--value", "72.6", "--link", "https://server/page", "--results", str(tmp_path))
+    status, out, _ = shell("score", "add", *PLACE, *answer)
+    assert status == 0
+    path = tmp_path / "paper" / "server_scores.toml"
+    assert out == f"wrote {path}\n"
+    assert "value = 72.6" in path.read_text()

@@ -122,6 +122,24 @@ def test_a_table_asks_only_for_the_weights_it_needs(paper: Profile, files: UserF
         planned(paper, fewer, "seenet_table2")
 
 
+def test_vgg16_lends_the_segmentation_its_fully_connected_layers(
+    paper: Profile, files: UserFiles
+) -> None:
+    plan = planned(paper, files, "seenet_table2")
+    trained = {stage.label: stage for stage in plan.stages if stage.name == "segmentation"}
+    kept = {label: stage.inputs["backbone"] for label, stage in trained.items()}
+    assert {label: stage.name for label, stage in kept.items()} == {
+        "segmentation seenet_vgg16 seed 0": "fully_connected_backbone",
+        "segmentation seenet_resnet101 seed 0": "backbone",
+    }
+    vgg = kept["segmentation seenet_vgg16 seed 0"]
+    attention = next(stage for stage in plan.stages if stage.name == "attention")
+    assert vgg.key != attention.inputs["backbone"].key
+    assert vgg.config["sha256"] == attention.inputs["backbone"].config["sha256"]  # one file
+    assert "benchmark.deeplab" in trained["segmentation seenet_vgg16 seed 0"].code
+    assert "benchmark.deeplab" not in trained["segmentation seenet_resnet101 seed 0"].code
+
+
 def test_no_stage_holds_a_path_in_its_config(
     paper: Profile, files: UserFiles, tmp_path: Path
 ) -> None:
@@ -148,7 +166,7 @@ def test_other_masks_change_what_reads_the_images(paper: Profile, files: UserFil
     mask = Image.fromarray(np.full((10, 20), 4, np.uint8))
     mask.save(files.data / "SegmentationClassAug" / "two.png")
     same = {stage.name for stage in planned(paper, files).stages if stage.key in before}
-    assert same == {"backbone"}
+    assert same == {"backbone", "fully_connected_backbone"}
 
 
 def test_a_network_the_profile_lacks_leaves_its_cells_out(files: UserFiles) -> None:

@@ -76,6 +76,7 @@ class Segmentation(_Model):
 
     config: str
     weights: str
+    fully_connected: bool = False  # load VGG-16's fc6 and fc7 too, thinned as in DeepLab
 
 
 class LabelRecipe(_Model):

@@ -9,12 +9,14 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.store import write_atomic
 from benchmark.tables.schema import Table
 
 FILE_NAME = "server_scores.toml"
@@ -34,9 +36,40 @@ def load_server_scores(folder: Path, table: Table) -> dict[tuple[str, str], Serv
     if not path.exists():
         return {}
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8")).get(table.id, {})
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return _parsed(path.read_text(encoding="utf-8"), table)
+    except (OSError, UnicodeDecodeError) as error:
         raise BenchmarkError(f"{path.name}: cannot be read: {error}") from error
+
+
+def add_server_score(
+    folder: Path, table: Table, row: str, column: str, value: float, link: str
+) -> Path:
+    """Enter one score at the end of ``folder``'s file and return the file; the rest stays.
+
+    Raises:
+        BenchmarkError: No such cell, a wrong value, no link, or a score that is there already.
+    """
+    path = folder / FILE_NAME
+    if not link.startswith(("http://", "https://")):
+        raise BenchmarkError(f"{link!r} is no link: give the address of the server's page")
+    if (there := load_server_scores(folder, table).get((row, column))) is not None:
+        raise BenchmarkError(
+            f"{path}: {table.id}.{row}.{column} has {there.value:g} already: change it there"
+        )
+    text = path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" if path.exists() else ""
+    source = json.dumps(link, ensure_ascii=False)
+    text += f"[{table.id}.{row}.{column}]\nvalue = {value!r}\nsource = {source}\n"
+    _parsed(text, table)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, text)
+    return path
+
+
+def _parsed(text: str, table: Table) -> dict[tuple[str, str], ServerScore]:
+    try:
+        entries = tomllib.loads(text).get(table.id, {})
+    except tomllib.TOMLDecodeError as error:
+        raise BenchmarkError(f"{FILE_NAME}: cannot be read: {error}") from error
     places = {(row.id, column.id) for row in table.rows for column in table.columns if row.ours}
     servers = {column.id for column in table.columns if column.server}
     scores = {}
@@ -44,7 +77,7 @@ def load_server_scores(folder: Path, table: Table) -> dict[tuple[str, str], Serv
         for column, entry in _items(columns, f"{table.id}.{row}"):
             key = f"{table.id}.{row}.{column}"
             if (row, column) not in places or column not in servers:
-                raise BenchmarkError(f"{path.name}: {key} is no cell that waits for a server score")
+                raise BenchmarkError(f"{FILE_NAME}: {key} is no cell that waits for a server score")
             scores[row, column] = _score(entry, key)
     return scores
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 from benchmark.executor import StageFunction
 from benchmark.stages.attention import attention, maps
 from benchmark.stages.data import backbone, scenes
+from benchmark.stages.fully_connected import fully_connected_backbone
 from benchmark.stages.labels import labels
 from benchmark.stages.refinement import refined_maps, refinement
 from benchmark.stages.released import released_attention, released_labels, released_maps
 from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
+from benchmark.stages.truth import true_labels
 
 STAGES: dict[str, StageFunction] = {
     "scenes": scenes,
     "backbone": backbone,
+    "fully_connected_backbone": fully_connected_backbone,
     "saliency_network": saliency_network,
     "saliency": saliency,
     "attention": attention,
@@ -30,6 +33,7 @@ STAGES: dict[str, StageFunction] = {
     "map_score": map_score,
     "labels": labels,
     "released_labels": released_labels,
+    "true_labels": true_labels,
     "segmentation": segmentation,
     "adapted_labels": adapted_labels,
     "prediction": prediction,

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Text = Annotated[str, Field(min_length=1)]
 Option = bool | int | float | str
-Supervision = Literal["I", "I+S"]
+Supervision = Literal["I", "I+S", "F"]
+"""Image labels; and saliency; or the true masks of the training images."""
 MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
 Retraining = Literal["adapt", "plain"]
@@ -103,7 +104,7 @@ class Column(_Model):
 
 
 class Row(_Model):
-    """One row. Without a method it is cited; with one, the suite measures its score columns."""
+    """One row. With a method or true labels the suite measures it; without either it is cited."""
 
     id: Id
     title: Text
@@ -113,6 +114,7 @@ class Row(_Model):
     flags: dict[Id, Text] = {}  # column -> doubt about how its value was read
     notes: tuple[Text, ...] = ()  # e.g. where paper and released code differ
 
+    labels: Literal["truth"] | None = None  # train on the true masks: full supervision, no method
     method: Text | None = None  # the name of a method plugin
     options: dict[Text, Option] = {}
     refine: Text | None = None  # the name of a refinement plugin that betters the maps
@@ -128,7 +130,7 @@ class Row(_Model):
     @property
     def ours(self) -> bool:
         """Whether the suite measures this row."""
-        return self.method is not None
+        return self.method is not None or self.labels is not None
 
     def scored(self, column: Column) -> Column:
         """Return the column with this row's own evaluation, where it has one."""
@@ -138,6 +140,8 @@ class Row(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Row:
+        if self.labels is not None:
+            return self._check_truth()
         plan = {"recipe": self.recipe, "supervision": self.supervision}
         if self.ours and None in plan.values():
             lacking = next(key for key, value in plan.items() if value is None)
@@ -147,6 +151,19 @@ class Row(_Model):
             raise ValueError(f"row {self.id}: a cited row has no method, so no options or recipe")
         if self.refine_options and self.refine is None:
             raise ValueError(f"row {self.id}: refine_options need refine")
+        return self._check_flags()
+
+    def _check_truth(self) -> Row:
+        made = (self.method, self.recipe, self.refine, self.retrain)
+        if any(made) or self.options or self.constants or self.refine_options:
+            raise ValueError(
+                f"row {self.id}: true labels need no method, recipe or second training"
+            )
+        if self.segmentation is None or self.supervision != "F":
+            raise ValueError(f"row {self.id}: true labels need segmentation and supervision 'F'")
+        return self._check_flags()
+
+    def _check_flags(self) -> Row:
         for column in self.flags:
             if column not in self.published:
                 raise ValueError(f"row {self.id}: flag for {column!r}, which has no value")

@@ -505,7 +505,7 @@ def test_configs_build_and_have_no_machine_path(name: str) -> None:
     config = load_config(config_path(name))
     assert config.model.type == "CueSegmentor"
     assert config.data_root.startswith("data/")
-    assert config.custom_imports.imports == ["benchmark.segmentation"]
+    assert config.custom_imports.imports in (["benchmark.segmentation"], ["benchmark.deeplab"])
     end = config.param_scheduler[-1].get("end", config.train_cfg.max_iters)
     assert end == config.train_cfg.max_iters
     with torch.device("meta"):

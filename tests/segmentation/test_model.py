@@ -48,29 +48,31 @@ def test_every_config_builds_and_has_no_machine_path(name: str) -> None:
     config = load_config(config_path(name))
     assert config.model.decode_head.ignore_index == 255
     assert config.data_root.startswith("data/")
-    assert config.custom_imports.imports == ["benchmark.segmentation"]
+    assert config.custom_imports.imports in (["benchmark.segmentation"], ["benchmark.deeplab"])
     end = config.param_scheduler[-1].get("end", config.train_cfg.max_iters)
-    assert end == config.train_cfg.max_iters
+    # One more than the iterations: MMEngine's rate is 0 in the last step before the end.
+    assert end - config.train_cfg.max_iters in (0, 1)
     crop = tuple(config.train_dataloader.dataset.augmentation.crop_size)
     assert crop == tuple(config.model.data_preprocessor.size)
-    network = build(name) if "101" not in name else None
+    network = build(name) if "101" not in name and "38" not in name else None
     if network is not None:
         stride = network.backbone.net.output_stride
         assert (crop[0] - 1) % stride == 0  # what align_corners wants
         with torch.no_grad():
-            side = network.backbone.net(torch.zeros(1, 3, 65, 97)).shape
+            side = network.backbone(torch.zeros(1, 3, 65, 97))[-1].shape
         assert side[1:] == (network.decode_head.in_channels, 64 // stride + 1, 96 // stride + 1)
 
 
 def test_published_vgg_network() -> None:
     network = build("deeplab_largefov_vgg16_voc12.py")
-    head = network.decode_head
-    assert head.fc6.weight.shape == (1024, 512, 3, 3)
-    assert head.fc6.dilation == head.fc6.padding == (12, 12)
-    assert head.fc7.weight.shape == (1024, 1024, 1, 1)
-    assert head.conv_seg.weight.shape == (21, 1024, 1, 1)
-    assert head.drop.p == 0.5
-    assert type(head.drop) is nn.Dropout  # single values, not whole channels
+    (layers,) = network.backbone.branches
+    (classifier,) = network.decode_head.classifiers
+    assert layers.fc6.weight.shape == (1024, 512, 3, 3)
+    assert layers.fc6.dilation == layers.fc6.padding == (12, 12)
+    assert layers.fc7.weight.shape == (1024, 1024, 1, 1)
+    assert classifier.weight.shape == (21, 1024, 1, 1)
+    assert layers.drop.p == 0.5
+    assert type(layers.drop) is nn.Dropout  # single values, not whole channels
     assert network.backbone.net.output_stride == 8
     # VGG-16's thirteen convolutions, as torchvision counts them, and the head.
     total = 14_714_688 + head_parameters(512, 1024, 21)
@@ -93,6 +95,7 @@ def test_published_vgg_schedule_and_rates() -> None:
             rates[names[id(parameter)]] = (group["lr"], group["weight_decay"])
     assert set(rates) == set(names.values())
     for name, found in rates.items():
+        # fc6 and fc7 are loaded: the classifier alone is new.
         head, bias = name.startswith("decode_head"), name.endswith("bias")
         rate = 1e-3 * (10 if head else 1) * (2 if bias else 1)
         assert found == pytest.approx((rate, 0.0 if bias else 5e-4)), name
@@ -126,13 +129,13 @@ def test_field_of_view_is_the_hand_worked_one() -> None:
     """Pixels that one cell of the classifier sees, along one side.
 
     Blocks 1 to 5: 1 + 2 x 2 + (pool) 2 = 7; + 8 + 4 = 19; + 24 + 8 = 51; + 48 + 16 = 115 (pool 4
-    keeps the stride of 8); + 3 x 2 x 2 x 8 = 96 (dilation 2) + 16 = 227. fc6 adds 2 x 12 x 8 = 192:
-    419 pixels.
+    keeps the stride of 8); + 3 x 2 x 2 x 8 = 96 (dilation 2) + 16 = 227. The average adds 16 and
+    fc6 2 x 12 x 8 = 192: 435 pixels.
     """
     config = load_config(config_path("deeplab_largefov_vgg16_voc12.py"))
     model = model_config(config, 2)
-    model["backbone"]["width"] = 1 / 64
-    model["decode_head"].update(in_channels=8, channels=2)
+    model["backbone"].update(width=1 / 64, channels=2)
+    model["decode_head"].update(in_channels=2, channels=2)
     network = build_model(model).eval()
     for parameter in network.parameters():
         nn.init.constant_(parameter, 0.05)
@@ -150,8 +153,8 @@ def test_field_of_view_is_the_hand_worked_one() -> None:
     assert image.grad is not None
     seen = image.grad[0].abs().sum(0) > 0
     columns = torch.nonzero(seen.any(0)).flatten()
-    assert (int(columns.min()), int(columns.max())) == (256 - 209, 256 + 209)
-    assert 2 * 209 + 1 == 419
+    assert (int(columns.min()), int(columns.max())) == (256 - 217, 256 + 217)
+    assert 2 * 217 + 1 == 435
 
 
 def test_void_pixels_change_neither_loss_nor_gradient() -> None:
@@ -189,11 +192,10 @@ def test_published_loss_is_on_every_eighth_pixel() -> None:
     config = load_config(config_path("deeplab_largefov_vgg16_voc12.py"))
     model = model_config(config, 3)
     model["data_preprocessor"]["size"] = (33, 33)
-    model["backbone"]["width"] = 1 / 16
-    model["decode_head"].update(in_channels=32, channels=8)
+    model["backbone"].update(width=1 / 16, channels=8, dropout=0.0)
+    model["decode_head"].update(in_channels=8, channels=8)
     torch.manual_seed(0)
     network = build_model(model).train()
-    network.decode_head.drop.p = 0.0
     labels = torch.full((1, 33, 33), 255)
     labels[0, 8, 16] = 1
     labels[0, 9:16, 17:24] = 2  # between the pixels that count

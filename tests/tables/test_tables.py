@@ -176,9 +176,9 @@ def test_every_table_can_be_planned_on_the_scenes(table_id: str) -> None:
     """Methods, options, recipes with their constants and segmentation families all exist."""
     table = load_table(table_id)
     plan = scenes_plan(table.id)
-    assert {(cell.row.id, cell.column.id) for cell in plan.cells} == {
-        (row.id, column.id) for row, column in table.measurable()
-    }
+    planned = {(cell.row.id, cell.column.id) for cell in plan.cells}
+    assert planned | set(plan.absent) == {(row.id, column.id) for row, column in table.measurable()}
+    assert not plan.absent or table_id == "fullsup"  # the scenes have two of its networks
 
 
 def test_the_three_maps_of_one_network_are_one_training() -> None:
