@@ -250,7 +250,7 @@ class TestCommand:
         assert status == 0
         names = {path.relative_to(results).as_posix() for path in results.rglob("*.*")}
         stem = "light/from/dsna_table3-sec-labels"
-        endings = (".md", ".csv", ".json", "-gap.md", "-gap.json")
+        endings = (".md", ".csv", ".json", ".tex", "-gap.md", "-gap.json")
         assert names == {stem + ending for ending in endings}
         report = (results / f"{stem}.md").read_text()
         assert "| started from | images | labels given: given (sha256 " in report
