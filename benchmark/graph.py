@@ -217,7 +217,6 @@ class StageGraph:
     def attention(self, row: Row, seed: int) -> Stage:
         """Train the row's attention network; NotReleased where released files leave it out."""
         method = row_method(row)
-        settings = self.profile.attention
         if "attention" in self.released:
             return self._released_attention(row, self.released["attention"])
         if self.released and not (set(self.released) == {"maps"} and row.refine):
@@ -230,12 +229,12 @@ class StageGraph:
                 "method": row.method,
                 "options": _training_options(method),
                 "recipe": _plain(self._recipe(method)),
-                "backbone": self._attention_backbone(method),
+                "backbone": self._attention_backbone(row),
                 "seed": seed,
             },
             inputs={
                 **inputs,
-                "backbone": self.backbone(settings.weights),
+                "backbone": self.backbone(self.attention_weights(row)),
                 **self._seen_saliency(row, saliency_train="train", saliency_val="val"),
             },
             locations=locations,
@@ -251,14 +250,24 @@ class StageGraph:
             ),
         )
 
-    def _attention_backbone(self, method: Method) -> dict[str, Any]:
+    def attention_weights(self, row: Row) -> str:
+        """Return the name of the initial weights of the row's attention network."""
+        settings = self.profile.attention
+        own = settings.by_method.get(str(row.method))
+        return settings.weights if own is None else own.weights
+
+    def _attention_backbone(self, row: Row) -> dict[str, Any]:
         """Return what the attention network is built from."""
         settings = self.profile.attention
-        weights = self.profile.weights[settings.weights]
-        changes = method.backbone_options if settings.follow_method else {}
+        weights = self.profile.weights[self.attention_weights(row)]
+        if own := settings.by_method.get(str(row.method)):
+            changes = own.options
+        else:
+            of_paper = row_method(row).backbone_options if settings.follow_method else {}
+            changes = {**of_paper, **settings.options}
         return {
             "architecture": weights.architecture,
-            "options": {**weights.options, **changes, **settings.options},
+            "options": {**weights.options, **changes},
             "head": _plain(parse_options("head", Head, settings.head)),
         }
 
@@ -272,7 +281,7 @@ class StageGraph:
                 **config,
                 "method": row.method,
                 "options": _training_options(method),
-                "backbone": self._attention_backbone(method),
+                "backbone": self._attention_backbone(row),
                 "test_size": self._recipe(method).test_size,
                 "sha256": files.sha256,
             },

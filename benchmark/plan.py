@@ -240,7 +240,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
     labelled = as_scored(row, column)
     constants = {} if row.method is None else graph.label_recipe(labelled)[1]
     segmented = segments(column)
-    used = graph.family(row).weights if segmented else graph.profile.attention.weights
+    used = graph.family(row).weights if segmented else graph.attention_weights(row)
     saliency = _uses_saliency(graph, labelled)
     card = ProtocolCard(
         stage=evaluation.stage,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -99,6 +100,37 @@ def test_the_paper_profile_has_the_papers_constants(paper: Profile, files: UserF
     acol = next(c for c in stages(plan, "attention") if c["method"] == "acol")
     assert isinstance(acol["backbone"], dict)
     assert acol["backbone"]["options"] == {"output_stride": 8, "pool_kernel": 3, "pool5": True}
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "weights", "backbone"),
+    [
+        # eader.md: torchvision's ResNet-101, 448 pixels to 14 cells
+        ("eader_alpha", "eader", "resnet101", {"depth": 101, "output_stride": 32}),
+        # psa_affinitynet.md: ResNet-38, the first two blocks and all norms fixed
+        (
+            "eader_psa",
+            "psa",
+            "resnet38",
+            {"output_stride": 8, "frozen_blocks": 2, "norm_eval": True},
+        ),
+    ],
+)
+def test_methods_of_another_backbone_have_it_in_the_paper_profile(
+    paper: Profile, files: UserFiles, table: str, method: str, weights: str, backbone: dict
+) -> None:
+    paths = {**files.weights, "resnet38": files.weights["vgg16"]}
+    known = load_table(table)
+    rows = tuple(row for row in known.rows if row.method == method)
+    own = known.model_copy(update={"rows": rows})
+    plan = make_plan(own, paper, replace(files, weights=paths), (0,))
+    trained = [s for s in plan.stages if s.name == "attention" and s.config["method"] == method]
+    assert trained
+    for stage in trained:
+        assert stage.config["backbone"]["options"] == backbone  # type: ignore[index]
+        assert stage.inputs["backbone"].label == f"initial weights {weights}"
+    of_maps = [c for c in plan.cells if c.row.method == method and c.card.stage == "labels"]
+    assert {cell.card.network for cell in of_maps} == {weights}
 
 
 def test_a_folder_that_is_not_voc_2012_is_refused(files: UserFiles) -> None:

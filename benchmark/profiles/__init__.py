@@ -45,12 +45,20 @@ class Weights(_Model):
     title: str  # for the protocol card
 
 
+class Backbone(_Model):
+    """Whose initial weights, and what of the backbone is changed."""
+
+    weights: str
+    options: dict[str, Any] = {}
+
+
 class Attention(_Model):
     """The attention network: whose weights, what of the backbone is changed, and the schedule."""
 
     weights: str
     options: dict[str, Any] = {}
     follow_method: bool = False  # take the backbone changes of each method's paper first
+    by_method: dict[str, Backbone] = {}  # of methods whose paper has another backbone altogether
     head: dict[str, float] = {}  # those of ``benchmark.method.Head``
     recipe: dict[str, Any] = {}  # replaces constants of every method's TrainingRecipe alike
 
@@ -99,6 +107,14 @@ class Profile(_Model):
     labels: LabelRecipe | None = None
     refinement: dict[str, Any] = {}  # replaces constants of every refinement's TrainingRecipe
     segmentation: dict[str, Segmentation]
+
+    @model_validator(mode="after")
+    def _check(self) -> Profile:
+        used = [self.attention.weights, *(one.weights for one in self.attention.by_method.values())]
+        for name in (*used, *(family.weights for family in self.segmentation.values())):
+            if name not in self.weights:
+                raise ValueError(f"no weights {name!r} (there are: {', '.join(self.weights)})")
+        return self
 
 
 def profile_ids() -> tuple[str, ...]:
