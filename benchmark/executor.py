@@ -15,17 +15,13 @@ from types import FrameType
 
 from filelock import Timeout
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, DiskFull
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
 from benchmark.workers import Workers
 
 StageFunction = Callable[[Workspace], Metrics]
-
-
-class DiskFull(BenchmarkError):
-    """No stage can be made any more."""
 
 
 def execute(

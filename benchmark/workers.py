@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, DiskFull
 from benchmark.progress import Progress, Task
 from benchmark.store import Stage
 
@@ -226,7 +226,7 @@ def _end_with_parent() -> None:
 def _sendable(error: Exception) -> Exception:
     """Return an exception that survives the way to another process, with its traceback."""
     if isinstance(error, BenchmarkError):
-        return type(error)(str(error))
+        return (DiskFull if isinstance(error, DiskFull) else BenchmarkError)(str(error))
     told = RuntimeError(f"{type(error).__name__}: {error}")
     told.add_note("".join(traceback.format_exception(error)))
     return told

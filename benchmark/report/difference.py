@@ -15,8 +15,9 @@ those of code that has changed since (stale).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from benchmark.report.card import TITLES
@@ -79,6 +80,33 @@ def difference(then: Document | None, now: Document | None) -> Difference:
         comparable = all(change.kind != "not comparable" for change in changes)
         changes += [change for a, b in claims if (change := _claim_change(a, b, comparable))]
     return Difference(known["table"], known["profile"], len(cells), len(claims), tuple(changes))
+
+
+def difference_lines(differences: Sequence[Difference]) -> list[str]:
+    """Return what changed for people, a line a change under its table; one line if nothing did."""
+    changed = [one for one in differences if one.changes]
+    if not changed:
+        cells = sum(one.cells for one in differences)
+        claims = sum(one.claims for one in differences)
+        tables = ", ".join(one.table for one in differences) or "no table"
+        return [f"nothing changed in {tables}: {cells} cells, {claims} claims"]
+    lines = []
+    for one in changed:
+        lines.append(f"{one.table}, profile {one.profile}")
+        lines += [f"  {line}" for line in _change_lines(one.changes)]
+    return lines
+
+
+def _change_lines(changes: Sequence[Change]) -> list[str]:
+    """Return a line a change, and a line alone for cells not compared for the same reason."""
+    lines = []
+    for reason, alike in groupby(changes, key=lambda one: (one.kind, one.of, one.why)):
+        group = list(alike)
+        if reason[:2] == ("not comparable", "cell") and len(group) > 1:
+            lines.append(f"{reason[0]:<14}  {len(group)} cells: {reason[2]}")
+        else:
+            lines += [change_line(change) for change in group]
+    return lines
 
 
 def change_line(change: Change) -> str:

@@ -12,7 +12,13 @@ import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.report.build import build_report
-from benchmark.report.difference import Change, Difference, change_line, difference
+from benchmark.report.difference import (
+    Change,
+    Difference,
+    change_line,
+    difference,
+    difference_lines,
+)
 from benchmark.report.document import read_document, report_to_json
 from benchmark.report.model import Measurement
 from benchmark.tables import Table
@@ -201,6 +207,27 @@ def test_a_field_that_one_side_does_not_state_never_counts() -> None:
 def test_a_claim_that_is_another_one_is_not_compared() -> None:
     found = difference(report(claims=(claim("holds"),)), report(claims=(claim("fails", by=2.0),)))
     assert only(found).kind == "not comparable"
+
+
+def test_lines_name_the_tables_that_changed_and_no_others() -> None:
+    then = report(cell("a", THREE), cell("b", THREE), claims=(claim("holds"),))
+    same = difference(then, then)
+    worse = report(cell("a", (50.0,)), cell("b", THREE), claims=(claim("holds"),), table="two")
+    assert difference_lines([same, same]) == ["nothing changed in one, one: 4 cells, 2 claims"]
+    heading, line = difference_lines([same, difference(then, worse)])
+    assert heading == "two, profile scenes"
+    assert line.startswith("  regressed       Row a, mIoU: 57.0 then, 50.0 now, below")
+
+
+def test_cells_that_are_not_compared_for_one_reason_share_a_line() -> None:
+    then = report(cell("a", THREE), cell("b", THREE), cell("c", THREE))
+    stale = [cell(row, THREE, verdict="stale") for row in "ab"]
+    now = report(*stale, cell("c", THREE, images=149))
+    assert difference_lines([difference(then, now)])[1:] == [
+        "  not comparable  2 cells: the code behind the number has changed: run again",
+        "  not comparable  Row c, mIoU: differs in: number of images "
+        "(published 57.3; within-noise)",
+    ]
 
 
 def test_json_of_a_difference() -> None:
