@@ -128,6 +128,7 @@ class Workers:
                 kind, *values = worker.connection.recv()
             except (EOFError, ConnectionResetError):
                 worker.process.join()
+                worker.connection.close()
                 worker.end_shown()
                 self._workers.remove(worker)
                 yield (
