@@ -106,6 +106,10 @@ def test_a_table_without_any_number_is_left_as_it_is(
 def test_rows_are_of_one_table(suite: Suite, capsys: pytest.CaptureFixture[str]) -> None:
     assert suite("run", "--table", BOTH, "--rows", "acol") == 2
     assert "--rows are of one table" in capsys.readouterr().err
+    assert suite("run", "--table", BOTH, "--from", "labels=folder") == 2
+    assert "--from is for one row of one table" in capsys.readouterr().err
+    assert suite("diff", "--table", BOTH, "--from", "labels=folder") == 2
+    assert "diff compares whole tables" in capsys.readouterr().err
     assert suite("run", "--table", "seenet_table1,nope") == 2
     assert "no table 'nope'" in capsys.readouterr().err
 
