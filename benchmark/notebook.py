@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.report.card import TITLES
+from benchmark.report.difference import effect_text
 from benchmark.report.document import read_document, report_to_json
 from benchmark.report.markdown import NONE, points, signed, span
 
@@ -43,7 +44,7 @@ NUMBERS = (
     "effect_high",
     "published_effect",
 )
-"""Columns of the data frames in points."""
+"""Columns of the data frames in points; an effect of ``unstable`` is a ratio of variances."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -210,11 +211,12 @@ def _shown_cell(cell: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _shown_claim(claim: Mapping[str, Any]) -> dict[str, str]:
+    ends = [effect_text(end, claim["kind"]) for end in claim["interval"] or ()]
     return {
         "claim": claim["text"],
         "paper": signed(claim["published_effect"]),
-        "ours": signed(claim["effect"]),
-        "95 % interval": " to ".join(signed(end) for end in claim["interval"] or ()) or NONE,
+        "ours": effect_text(claim["effect"], claim["kind"]),
+        "95 % interval": " to ".join(ends) or NONE,
         "verdict": claim["verdict"],
         "note": claim["note"],
     }

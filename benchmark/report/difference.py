@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from benchmark.report.card import TITLES
-from benchmark.report.markdown import points, span
+from benchmark.report.markdown import NONE, points, signed, span
 from benchmark.report.verdicts import MARGIN
 
 Document = Mapping[str, Any]
@@ -117,6 +117,11 @@ def change_line(change: Change) -> str:
         return line
     published = f"published {points(change.published)}; " if change.published is not None else ""
     return f"{line} ({published}{_moved(change.verdict_then, change.verdict_now)})"
+
+
+def effect_text(value: float | None, kind: str) -> str:
+    """Return a claim's effect for people: points, or a ratio of variances; a dash for none."""
+    return f"× {value:.1f}" if kind == "unstable" and value is not None else signed(value)
 
 
 def _pairs(
@@ -244,8 +249,11 @@ def _claim_change(then: Document | None, now: Document | None, comparable: bool)
 
 
 def _effects(then: Document, now: Document) -> str:
-    values = (then["effect"], now["effect"])
-    return "" if None in values else f", {values[0]:+.1f} then, {values[1]:+.1f} now"
+    before, after = (
+        effect_text(then["effect"], then["kind"]),
+        effect_text(now["effect"], now["kind"]),
+    )
+    return "" if NONE in (before, after) else f", {before} then, {after} now"
 
 
 def _moved(then: str | None, now: str | None) -> str:

@@ -165,6 +165,12 @@ def test_claims(then: str, now: str, kind: str | None) -> None:
         assert line.endswith("claim: Ours is best: holds then, fails now, +1.5 then, -2.0 now")
 
 
+def test_a_claim_on_variances_shows_their_ratios() -> None:
+    ratios = [claim("holds", kind="unstable", effect=4.0), claim("undecided", kind="unstable")]
+    change = only(difference(report(claims=(ratios[0],)), report(claims=(ratios[1],))))
+    assert change.why == "holds then, undecided now, × 4.0 then, × 1.5 now"
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [
