@@ -6,6 +6,7 @@
     result                  # the table with its verdicts
     result.to_dataframe()   # a line a cell
     result.claims()         # a line a claim
+    result.plot()           # the sweeps, of a table that has any
 
 In a script, call ``run_table`` below ``if __name__ == "__main__":``, since stages are made in
 processes of their own, which import the script.
@@ -96,6 +97,14 @@ class TableResult:
             for claim in self.document["claims"]
         )
 
+    def plot(self) -> Picture:
+        """Draw the scores over each number that the table sweeps; BenchmarkError if it has none."""
+        from benchmark.report.curves import render_sweeps
+
+        if not self.document["curves"]:
+            raise BenchmarkError(f"{self.document['table']} sweeps nothing: no curve to draw")
+        return Picture(render_sweeps(self.document))
+
     def __repr__(self) -> str:
         """Return the table's id, its profile and how many verdicts there are of each kind."""
         counts = ", ".join(f"{count} {name}" for name, count in self.document["verdicts"].items())
@@ -114,6 +123,16 @@ class TableResult:
         with option_context("display.max_colwidth", None):  # else long text is cut
             parts += [one.to_html(index=False, border=0) for one in (scores, claims) if len(one)]
         return "\n".join(parts)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawing that Jupyter shows."""
+
+    svg: str
+
+    def _repr_svg_(self) -> str:
+        return self.svg
 
 
 def run_table(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -118,6 +119,18 @@ def test_the_html_shows_every_number_and_escapes_all_text(
     assert shown.words.count(attack) == 3  # title, row, claim: whole
     for word in ("41.0 ± 1.0", "36.0 to 46.0", "57.3", "-9.0", "fails", "× 2.3", "× 0.6 to × 7.9"):
         assert word in shown.words
+
+
+def test_the_sweeps_of_a_table_are_drawn(result: benchmark.TableResult, tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match="seenet_table1 sweeps nothing"):
+        result.plot()
+    document = json.loads(json.dumps(result.document))
+    rows = [cell["row"] for cell in document["cells"]]
+    sweep = {"id": "s", "title": "A sweep", "x_title": "erased", "x": [0.1, 0.2, 0.3]}
+    document["curves"] = [sweep | {"rows": rows, "columns": ["val"]}]
+    drawn = written(tmp_path, document).plot()._repr_svg_()
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")
+    assert "erased" in drawn
 
 
 def test_mistakes_are_told(tmp_path: Path) -> None:
