@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,7 @@ from benchmark.given import (
     SaliencyFolder,
     WeightFiles,
     split_names,
+    split_tables,
     takes_given,
 )
 
@@ -53,6 +55,9 @@ class Listed(StrEnum):
 
 
 Table = Annotated[str, typer.Option("--table", help="Id of a table; see `list tables`.")]
+Tables = Annotated[
+    str, typer.Option("--table", help="Ids of tables, comma-separated, or all; see `list tables`.")
+]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, 3 for an interval.")]
 StoreFolder = Annotated[
     Path, typer.Option("--store", envvar="WSSS_STORE", help="Folder of finished stages.")
@@ -77,7 +82,7 @@ ALL = "all"
 @app.command()
 @takes_given
 def run(
-    table: Table,
+    table: Tables,
     given: Given,
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
@@ -87,29 +92,40 @@ def run(
     keep_stale: KeepStale = False,
     as_json: Json = False,
 ) -> None:
-    """Run what a table still needs and write the table beside the published one."""
-    plan = given.plan(table, seeds, split_names(rows))
+    """Run what a table still needs and write the table beside the published one.
+
+    Of several tables, equal stages run once, and a row that fails does not stop the others.
+    """
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.progress import make_progress
-    from benchmark.runner import run_plan
+    from benchmark.runner import run_plan, run_plans
     from benchmark.workers import default_jobs
 
-    finished = _store(store)
-    run_plan(
-        plan,
-        finished,
-        make_progress(as_json),
-        rows=split_names(rows),
-        keep_stale=keep_stale,
-        jobs=jobs or default_jobs(),
-        announce=_say,
-    )
-    _report(plan, finished, results, as_json)
+    finished, progress = _store(store), make_progress(as_json)
+    how: dict[str, Any] = {
+        "keep_stale": keep_stale,
+        "jobs": jobs or default_jobs(),
+        "announce": _say,
+    }
+    failures: dict[str, str] = {}
+    if not _several(table):
+        run_plan(plans[0], finished, progress, rows=split_names(rows), **how)
+    elif rows:
+        raise BenchmarkError("--rows are of one table: give its id with --table")
+    else:
+        failures = run_plans(plans, finished, progress, **how)
+    _report(plans, _several(table), finished, results, as_json, failures)
+    if failures:
+        raise BenchmarkError(
+            f"{len(failures)} stage{'s' if len(failures) > 1 else ''} failed; "
+            + next(iter(failures.values()))
+        )
 
 
 @app.command()
 @takes_given
 def report(
-    table: Table,
+    table: Tables,
     given: Given,
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
@@ -119,8 +135,8 @@ def report(
 ) -> None:
     """Write the table from what the store holds; nothing is run."""
     _check_one_row(given, rows)
-    plan = given.plan(table, seeds, split_names(rows))
-    _report(plan, _store(store), results, as_json)
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
+    _report(plans, _several(table), _store(store), results, as_json)
 
 
 @app.command()
@@ -141,7 +157,7 @@ def page(
 @app.command()
 @takes_given
 def plan(
-    table: Table,
+    table: Tables,
     given: Given,
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
@@ -150,14 +166,64 @@ def plan(
 ) -> None:
     """Show the stages of a table, which are cached, and what the others will cost."""
     _check_one_row(given, rows)
-    made = given.plan(table, seeds, split_names(rows))
-    from benchmark.listing import plan_rows, print_plan
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
+    from benchmark.listing import plan_rows, plans_overview, print_overview, print_plan
 
-    stages = plan_rows(made, _store(store))
+    if _several(table):
+        overview = plans_overview(plans, _store(store))
+        _print_json(overview) if as_json else print_overview(overview)
+        return
+    stages = plan_rows(plans[0], _store(store))
     if as_json:
         _print_json(stages)
     else:
         print_plan(stages)
+
+
+@app.command()
+@takes_given
+def diff(
+    table: Tables,
+    given: Given,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Else as many as the results have.")
+    ] = None,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Earlier results that --results is compared with."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what changed between the written results and the store; exit 1 if anything regressed.
+
+    With --against, between two folders of results; then no store is read.
+    """
+    if given.released:
+        raise BenchmarkError("diff compares whole tables: leave out --from")
+    from benchmark.changes import differences, documents_of_plans, tables_in, written_documents
+    from benchmark.profiles import load_profile
+    from benchmark.report.difference import difference_lines
+
+    profile = load_profile(given.profile).id
+    folder = results / profile
+    if against:
+        tables = split_tables(table) if table != "all" else tables_in(against / profile, folder)
+        then = written_documents(against / profile, tables)
+        now = written_documents(folder, tables)
+    else:
+        tables = split_tables(table)
+        then = written_documents(folder, tables)
+        wanted = {name: seeds or (then[name] or {}).get("seeds") or 1 for name in tables}
+        now = documents_of_plans(_plans(given, wanted), _store(store), results)
+    found = differences(then, now)
+    if as_json:
+        _print_json([one.to_json() for one in found])
+    else:
+        print("\n".join(difference_lines(found)))
+    if any(one.regressed for one in found):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -516,22 +582,54 @@ def _check_one_row(given: Given, rows: str | None) -> None:
         raise BenchmarkError("--rows goes with --from here: a table is shown whole")
 
 
-def _report(plan: Plan, store: Store, results: Path, as_json: bool) -> None:
+def _several(tables: str) -> bool:
+    return len(split_tables(tables)) > 1
+
+
+def _plans(
+    given: Given, seeds: Mapping[str, int], rows: Sequence[str] | None = None
+) -> tuple[Plan, ...]:
+    """Return the plans of tables, by id with their number of seeds.
+
+    ``rows`` names the one row that released files are for.
+    """
+    if len(seeds) == 1:
+        ((table, number),) = seeds.items()
+        return (given.plan(table, number, rows),)
+    return given.plans(seeds, _say)
+
+
+def _report(
+    plans: Sequence[Plan],
+    several: bool,
+    store: Store,
+    results: Path,
+    as_json: bool,
+    failures: Mapping[str, str] | None = None,
+) -> None:
+    """Write and print the tables; of several, those alone that have a number of ours."""
     from benchmark.report.console import print_report
+    from benchmark.report.document import report_to_json
     from benchmark.report.page import write_page
     from benchmark.report.server import load_server_scores
     from benchmark.report.writers import write_index, write_report
     from benchmark.runner import report_plan
 
-    if plan.released:  # no row of the table's own, so in no index and with no server's score
-        made = report_plan(plan, store, {})
-        written = list(write_report(made, results, plan.name))
-    else:
-        server_scores = load_server_scores(results / plan.profile.id, plan.table)
-        made = report_plan(plan, store, server_scores)
-        written = list(write_report(made, results))
-        written += [write_page(results, plan.profile.id), write_index(results)]
+    own = not plans[0].released  # a row started from files is in no index, and in no server's score
+    reports = []
+    for plan in plans:
+        scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
+        made = report_plan(plan, store, scores, failures)
+        if several and not made.measured:
+            _say(f"{plan.table.id}: no number of ours, left as it is")
+            continue
+        reports.append((made, write_report(made, results, plan.name)))
+    shared = []
+    if own and reports:
+        shared = [write_page(results, plans[0].profile.id), write_index(results)]
     if as_json:
-        print((results / plan.profile.id / f"{plan.name}.json").read_text())
-    else:
-        print_report(made, written)
+        documents = [report_to_json(made) for made, _ in reports]
+        _print_json(documents if several else documents[0])
+        return
+    for made, written in reports:
+        print_report(made, [*written, *shared])

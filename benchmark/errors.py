@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class BenchmarkError(Exception):
     """A mistake that its message alone explains: what is wrong, where, and the mend."""
+
+
+class DiskFull(BenchmarkError):
+    """Nothing can be written any more."""

@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from types import FrameType
 
 from filelock import Timeout
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, DiskFull
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
@@ -33,17 +33,18 @@ def execute(
     keep_stale: bool = False,
     jobs: int = 1,
     announce: Callable[[str], None],
+    set_aside: Callable[[Stage, Exception], None] | None = None,
 ) -> dict[str, Record]:
     """Bring the stages into the store and return the records, by key, of all that are there.
 
     With ``jobs`` 1 they are made here, one after the other, with all cores; else in so many
     processes of their own, each with one thread.
 
-
     Made are the stages asked for, damaged ones, and what these need that is not there yet.
     Stale ones are made again unless ``keep_stale``. ``announce`` is called with one line for
     whatever is unusual. Raises BenchmarkError, with the stage's label, for mistakes of the
-    user's and a full disk.
+    user's and a full disk. With ``set_aside`` a stage that fails is told there, and all that does
+    not rest on it is made all the same; a full disk still ends the run.
     """
     order = with_inputs(stages)
     states = plan_states(order, store)
@@ -51,16 +52,24 @@ def execute(
     if keep_stale:
         _announce_kept(order, states, announce)
     make = Maker(store.root, functions, keep_stale)
+    failed: set[str] = set()
 
     def todo() -> list[Stage]:
-        return _to_make(order, wanted, states, keep_stale)
+        return _not_resting_on(failed, _to_make(order, wanted, states, keep_stale))
 
     with _terminable():
         here = _one_by_one(todo, make, progress, announce)
         made = here if jobs == 1 else _at_once(todo, Workers(jobs, make, progress, announce))
-        for stage in made:
-            states[stage.key] = "cached"
-            _spread(stage, order, states, store)
+        with closing(made):
+            for stage, error in made:
+                if error is None:
+                    states[stage.key] = "cached"
+                    _spread(stage, order, states, store)
+                elif set_aside is None or isinstance(error, DiskFull):
+                    raise error
+                else:
+                    failed.add(stage.key)
+                    set_aside(stage, error)
     _tidy(order, states, store)
     found = {stage.key: store.record(stage) for stage in order}
     return {key: record for key, record in found.items() if record is not None}
@@ -107,6 +116,15 @@ def _to_make(
     return chosen[::-1]
 
 
+def _not_resting_on(failed: set[str], stages: Sequence[Stage]) -> list[Stage]:
+    """Leave out of ``stages``, inputs first, those that failed and all that rest on them."""
+    blocked = set(failed)
+    for stage in stages:
+        if blocked & {upstream.key for upstream in stage.inputs.values()}:
+            blocked.add(stage.key)
+    return [stage for stage in stages if stage.key not in blocked]
+
+
 @dataclass(frozen=True)
 class Maker:
     """Makes one stage of a store, unless another process has made it meanwhile."""
@@ -122,18 +140,26 @@ class Maker:
             _make(stage, store, self.functions, progress, self.keep_stale, announce)
 
 
+Done = Generator[tuple[Stage, Exception | None], None, None]
+"""Stages as they are done with, each with what went wrong."""
+
+
 def _one_by_one(
     todo: Callable[[], list[Stage]],
     make: Maker,
     progress: Progress,
     announce: Callable[[str], None],
-) -> Iterator[Stage]:
+) -> Done:
     while remaining := todo():
-        make(remaining[0], progress, announce)
-        yield remaining[0]
+        failure = None
+        try:
+            make(remaining[0], progress, announce)
+        except Exception as error:
+            failure = error
+        yield remaining[0], failure
 
 
-def _at_once(todo: Callable[[], list[Stage]], workers: Workers) -> Iterator[Stage]:
+def _at_once(todo: Callable[[], list[Stage]], workers: Workers) -> Done:
     with workers:
         while remaining := todo():
             ready = _ready(remaining, workers.running)
@@ -225,7 +251,7 @@ def _errors_told(stage: Stage) -> Iterator[None]:
         if isinstance(error, BenchmarkError):
             raise BenchmarkError(f"{stage.label}: {error}") from error
         if is_disk_full(error):
-            raise BenchmarkError(
+            raise DiskFull(
                 f"{stage.label}: the disk is full ({error}); "
                 "free space and run again, finished stages are kept"
             ) from error

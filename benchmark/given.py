@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -98,6 +98,19 @@ class Given:
 
         return make_plan(table, *self.chosen(), range(seeds), released)
 
+    def plans(self, seeds: Mapping[str, int], announce: Callable[[str], None]) -> tuple[Plan, ...]:
+        """Return the plans of several tables, by id with their number of seeds.
+
+        Tables that the profile cannot measure are announced and left out.
+        """
+        from benchmark.plan import make_plans
+        from benchmark.tables import load_table
+
+        if self.released:
+            raise BenchmarkError("--from is for one row of one table: name it with --table")
+        tables = [(load_table(table), range(number)) for table, number in seeds.items()]
+        return make_plans(tables, *self.chosen(), announce)
+
     def chosen(self) -> tuple[Profile, UserFiles]:
         """Return the profile and the user's files; BenchmarkError where a name is wrong."""
         from benchmark.profiles import load_profile
@@ -138,6 +151,13 @@ def takes_given(command: Callable[..., None]) -> Callable[..., None]:
 def split_names(names: str | None) -> tuple[str, ...] | None:
     """Return the parts of a comma-separated list; None for none."""
     return tuple(name.strip() for name in names.split(",")) if names else None
+
+
+def split_tables(names: str) -> tuple[str, ...]:
+    """Return the table ids in a comma-separated list, each once; every id for ``all``."""
+    from benchmark.tables import table_ids
+
+    return table_ids() if names == "all" else tuple(dict.fromkeys(split_names(names) or ()))
 
 
 def _named(value: str | None) -> tuple[str | None, Path | None]:

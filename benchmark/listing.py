@@ -11,7 +11,7 @@ from rich.text import Text
 
 from benchmark.data.check import CheckReport
 from benchmark.executor import plan_states, to_make
-from benchmark.plan import Plan
+from benchmark.plan import Plan, union_of_targets
 from benchmark.registry import load_method_class, method_entry_points
 from benchmark.store import Store
 
@@ -66,8 +66,66 @@ def print_plan(rows: list[dict[str, Any]]) -> None:
     making = [row for row in rows if row["runs"]]
     known = sum(row["seconds"] or 0.0 for row in making)
     unknown = sum(row["seconds"] is None for row in making)
-    more = f", and {unknown} stages never timed here" if unknown else ""
-    console.print(f"{len(rows)} stages, {len(making)} to make: about {known:.0f} s{more}")
+    console.print(f"{len(rows)} stages, {len(making)} to make{_about(known, unknown)}")
+
+
+def plans_overview(plans: Sequence[Plan], store: Store) -> dict[str, Any]:
+    """Return what several tables need together, equal stages counted once.
+
+    ``tables``: one mapping a table, whose ``shared`` stages belong to a table above it, too.
+    ``seconds``: what is to be made takes, one stage after the other, as far as that is known.
+    """
+    targets = union_of_targets(plans)
+    states = plan_states(targets, store)
+    making = to_make(targets, states)
+    seconds = [store.typical_seconds(stage) for stage in making]
+    made = {stage.key for stage in making}
+    seen: set[str] = set()
+    tables = []
+    for plan in plans:
+        keys = {stage.key for stage in plan.stages}
+        tables.append(
+            {
+                "table": plan.table.id,
+                "stages": len(keys),
+                "shared": len(keys & seen),
+                "cached": sum(states[key] == "cached" for key in keys),
+                "to_make": len(keys & made),
+            }
+        )
+        seen |= keys
+    together = sum(len(plan.stages) for plan in plans)
+    return {
+        "tables": tables,
+        "together": together,
+        "distinct": len(seen),
+        "saved": together - len(seen),
+        "cached": sum(states[key] == "cached" for key in seen),
+        "to_make": len(making),
+        "seconds": sum(value or 0.0 for value in seconds),
+        "never_timed": sum(value is None for value in seconds),
+    }
+
+
+def print_overview(overview: dict[str, Any]) -> None:
+    """Print a line a table, then what they need together."""
+    names = ("table", "stages", "shared", "cached", "to_make")
+    grid = Grid(*(name.replace("_", " ") for name in names), box=None, pad_edge=False)
+    for table in overview["tables"]:
+        grid.add_row(*(str(table[name]) for name in names))
+    console = Console()
+    console.print(grid)
+    console.print(
+        "{together} stages together, {distinct} of them distinct (saved {saved}), "
+        "{cached} cached, {to_make} to make".format_map(overview)
+        + _about(overview["seconds"], overview["never_timed"]),
+        soft_wrap=True,
+    )
+
+
+def _about(seconds: float, never_timed: int) -> str:
+    more = f", and {never_timed} stages never timed here" if never_timed else ""
+    return f": about {seconds:.0f} s{more}"
 
 
 def print_check(report: CheckReport) -> None:

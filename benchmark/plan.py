@@ -122,6 +122,10 @@ def one_row(table: Table, rows: Sequence[str] | None, released: Released) -> Tab
     return table.model_copy(update={"rows": (row,), "claims": (), "curves": ()})
 
 
+class NothingToMeasure(BenchmarkError):
+    """A profile can measure no cell of a table."""
+
+
 def make_plan(
     table: Table,
     profile: Profile,
@@ -133,7 +137,39 @@ def make_plan(
 
     With ``released`` files the table has one row of ours, see ``one_row``.
     """
-    graph = StageGraph(profile, files, released)
+    return _plan(StageGraph(profile, files, released), table, seeds)
+
+
+def make_plans(
+    tables: Iterable[tuple[Table, Sequence[int]]],
+    profile: Profile,
+    files: UserFiles,
+    announce: Callable[[str], None],
+) -> tuple[Plan, ...]:
+    """Return the plans of several tables, each with its seeds; the user's files are read once.
+
+    Tables that the profile cannot measure are announced and left out. Raises BenchmarkError as
+    ``make_plan`` does, and where no table is left.
+    """
+    graph = StageGraph(profile, files)
+    plans = []
+    for table, seeds in tables:
+        try:
+            plans.append(_plan(graph, table, seeds))
+        except NothingToMeasure as error:
+            announce(f"left out: {error}")
+    if not plans:
+        raise NothingToMeasure(f"profile {profile.id} can measure none of these tables")
+    return tuple(plans)
+
+
+def union_of_targets(plans: Iterable[Plan]) -> tuple[Stage, ...]:
+    """Return the targets of several tables, each stage once."""
+    return tuple({stage.key: stage for plan in plans for stage in plan.targets}.values())
+
+
+def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
+    profile = graph.profile
     cells: list[CellPlan] = []
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
@@ -163,7 +199,7 @@ def make_plan(
         raise BenchmarkError(next(iter(absent.values())))
     if not cells:
         reasons = "; ".join(dict.fromkeys(absent.values())) or "every cell waits for a server"
-        raise BenchmarkError(f"profile {profile.id} can measure no cell of {table.id}: {reasons}")
+        raise NothingToMeasure(f"profile {profile.id} can measure no cell of {table.id}: {reasons}")
     return Plan(
         table,
         profile,

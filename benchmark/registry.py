@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -21,6 +22,7 @@ def method_entry_points() -> dict[str, EntryPoint]:
     return _points(GROUP)
 
 
+@cache  # a plan asks for every row, and each time all installed packages would be looked through
 def _points(group: str) -> dict[str, EntryPoint]:
     return {point.name: point for point in sorted(entry_points(group=group))}
 
@@ -76,12 +78,16 @@ def parse_options(owner: str, kind: type, options: Mapping[str, Any]) -> Any:
     for key in options:
         if key not in known:
             raise BenchmarkError(f"{owner}: {near_name('option', key, known)}")
-    strict = with_config(ConfigDict(extra="forbid"))(kind)
     try:
-        return TypeAdapter(strict).validate_python(dict(options))
+        return _adapter(kind).validate_python(dict(options))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise BenchmarkError(
             f"{owner}: option '{where}': {first['msg']} (got {first['input']!r})"
         ) from error
+
+
+@cache
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    return TypeAdapter(with_config(ConfigDict(extra="forbid"))(kind))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute, with_inputs
-from benchmark.plan import CellPlan, Plan
+from benchmark.plan import CellPlan, Plan, union_of_targets
 from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
 from benchmark.report.model import Measurement, TableReport, ThresholdCurve
@@ -46,15 +47,58 @@ def run_plan(
     )
 
 
+def run_plans(
+    plans: Sequence[Plan],
+    store: Store,
+    progress: Progress,
+    *,
+    keep_stale: bool,
+    jobs: int,
+    announce: Callable[[str], None],
+) -> dict[str, str]:
+    """Make what several tables need, equal stages once; return why stages failed, by their key.
+
+    A stage that fails takes along what rests on it, and nothing else. BenchmarkError where the
+    disk is full.
+    """
+    failures: dict[str, str] = {}
+
+    def set_aside(stage: Stage, error: Exception) -> None:
+        if isinstance(error, BenchmarkError):
+            failures[stage.key] = str(error)
+        else:
+            failures[stage.key] = f"{stage.label}: {type(error).__name__}: {error}"
+            announce("".join(traceback.format_exception(error)).rstrip())
+        announce(f"{failures[stage.key]}; going on with what does not rest on it")
+
+    execute(
+        union_of_targets(plans),
+        store,
+        STAGES,
+        progress,
+        keep_stale=keep_stale,
+        jobs=jobs,
+        announce=announce,
+        set_aside=set_aside,
+    )
+    return failures
+
+
 def report_plan(
-    plan: Plan, store: Store, server_scores: Mapping[Place, ServerScore]
+    plan: Plan,
+    store: Store,
+    server_scores: Mapping[Place, ServerScore],
+    failures: Mapping[str, str] | None = None,
 ) -> TableReport:
-    """Report from what the store holds; cells without a record are missing."""
+    """Report from what the store holds; cells without a record are missing.
+
+    ``failures``: why stages failed, by key, for the cells that miss them.
+    """
     measurements: dict[tuple[str, str], Measurement] = {}
     absent = dict(plan.absent)
     for cell in plan.cells:
         place = (cell.row.id, cell.column.id)
-        if measurement := _measurement(plan, cell, store):
+        if measurement := _measurement(plan, cell, store, failures or {}):
             measurements[place] = measurement
         else:
             absent[place] = "not run yet"
@@ -69,14 +113,18 @@ def report_plan(
     )
 
 
-def _measurement(plan: Plan, cell: CellPlan, store: Store) -> Measurement | None:
+def _measurement(
+    plan: Plan, cell: CellPlan, store: Store, failures: Mapping[str, str]
+) -> Measurement | None:
     finished = [
         (seed, stage)
         for seed, stage in zip(plan.seeds, cell.scores, strict=True)
         if store.record(stage) is not None
     ]
     if not finished:
-        return None
+        behind = with_inputs(cell.scores)
+        error = next((failures[stage.key] for stage in behind if stage.key in failures), None)
+        return Measurement(card=cell.card, error=error) if error else None
     counts = [read_counts(store.folder(stage) / "counts.safetensors") for _, stage in finished]
     stages = [stage for _, stage in finished]
     diagnostics = plan.diagnostics[cell.row.id]

@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, DiskFull
 from benchmark.progress import Progress, Task
 from benchmark.store import Stage
 
@@ -57,8 +57,15 @@ class _Shown:
 class _Worker:
     process: BaseProcess
     connection: Connection
+    environment: Mapping[str, str]
     stage: Stage | None = None
     shown: dict[int, _Shown] = field(default_factory=dict)  # what it has under way
+
+    def end_shown(self) -> None:
+        """End the display of what it will not finish."""
+        for shown in self.shown.values():
+            shown.end(_Stopped())
+        self.shown.clear()
 
 
 class Workers:
@@ -85,8 +92,7 @@ class Workers:
             if worker.stage is not None:
                 worker.process.terminate()  # the stage cleans up and keeps its checkpoints
             worker.connection.close()
-            for shown in worker.shown.values():
-                shown.end(_Stopped())
+            worker.end_shown()
         for worker in self._workers:
             worker.process.join()
 
@@ -108,8 +114,11 @@ class Workers:
         idle.stage = stage
         idle.connection.send(stage)
 
-    def finished(self) -> Iterator[Stage]:
-        """Wait until something happens; yield the stages that are done, raise what one raised."""
+    def finished(self) -> Iterator[tuple[Stage, Exception | None]]:
+        """Wait until something happens; yield the stages that are done with, and what they raised.
+
+        A process that dies is replaced, and its stage has failed with a BenchmarkError.
+        """
         busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
         for connection in wait(list(busy)):
             worker = busy[connection]  # type: ignore[index]
@@ -119,16 +128,24 @@ class Workers:
                 kind, *values = worker.connection.recv()
             except (EOFError, ConnectionResetError):
                 worker.process.join()
-                raise BenchmarkError(
-                    f"{stage.label}: its process ended with status {worker.process.exitcode} "
-                    "(out of memory?); run again with fewer --jobs, finished stages are kept"
-                ) from None
+                worker.connection.close()
+                worker.end_shown()
+                self._workers.remove(worker)
+                yield (
+                    stage,
+                    BenchmarkError(
+                        f"{stage.label}: its process ended with status {worker.process.exitcode} "
+                        "(out of memory?); run again with fewer --jobs, finished stages are kept"
+                    ),
+                )
+                continue
             if kind == "made":
                 worker.stage = None
-                yield stage
+                yield stage, None
             elif kind == "failed":
                 worker.stage = None
-                raise values[0]
+                worker.end_shown()
+                yield stage, values[0]
             elif kind == "said":
                 self._announce(values[0])
             else:
@@ -137,12 +154,12 @@ class Workers:
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_work, args=(theirs, self._make, self._environments[len(self._workers)])
-        )
+        taken = [id(worker.environment) for worker in self._workers]
+        environment = next(one for one in self._environments if id(one) not in taken)
+        process = context.Process(target=_work, args=(theirs, self._make, environment))
         process.start()
         theirs.close()
-        worker = _Worker(process, ours)
+        worker = _Worker(process, ours, environment)
         self._workers.append(worker)
         return worker
 
@@ -210,7 +227,7 @@ def _end_with_parent() -> None:
 def _sendable(error: Exception) -> Exception:
     """Return an exception that survives the way to another process, with its traceback."""
     if isinstance(error, BenchmarkError):
-        return BenchmarkError(str(error))
+        return (DiskFull if isinstance(error, DiskFull) else BenchmarkError)(str(error))
     told = RuntimeError(f"{type(error).__name__}: {error}")
     told.add_note("".join(traceback.format_exception(error)))
     return told

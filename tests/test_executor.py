@@ -467,3 +467,61 @@ def test_sigterm_is_as_before_when_the_run_is_over(kitchen: Kitchen) -> None:
     kitchen.run(graph()["images"])
     assert signal.getsignal(signal.SIGTERM) == before
     assert during[0] != before
+
+
+# Several tables: a failure does not stop what does not rest on it
+
+
+def run_all(kitchen: Kitchen, *stages: Stage) -> dict[str, str]:
+    kitchen.made.clear()
+    failures: dict[str, str] = {}
+    functions = dict.fromkeys(["images", "attention", "maps", "labels", "score"], kitchen.cook)
+    execute(
+        stages,
+        kitchen.store,
+        functions,
+        SilentProgress(),
+        announce=kitchen.lines.append,
+        set_aside=lambda stage, error: failures.update({stage.label: str(error)}),
+    )
+    return failures
+
+
+def test_a_failure_is_set_aside_with_what_rests_on_it(kitchen: Kitchen) -> None:
+    stages = graph()
+    kitchen.before = fail_at("attention", ZeroDivisionError("a bug"))
+    assert run_all(kitchen, stages["score"], stages["maps"]) == {"attention": "a bug"}
+    assert kitchen.made == ["images", "maps"]
+    states = plan_states([stages["score"]], kitchen.store)
+    assert states[stages["labels"].key] == states[stages["score"].key] == "missing"
+    kitchen.before = lambda space: None
+    assert run_all(kitchen, stages["score"]) == {}
+    assert kitchen.made == ["attention", "labels", "score"]
+
+
+def test_several_failures_are_all_told(kitchen: Kitchen) -> None:
+    first, second = graph(), graph(seed=1)
+
+    def fail(space: Workspace) -> None:
+        if space.label == "maps":
+            raise BenchmarkError(f"seed {space.config['seed']}")
+
+    kitchen.before = fail
+    failures = []
+    functions = dict.fromkeys(["images", "attention", "maps", "labels", "score"], kitchen.cook)
+    execute(
+        [first["score"], second["score"]],
+        kitchen.store,
+        functions,
+        SilentProgress(),
+        announce=kitchen.lines.append,
+        set_aside=lambda stage, error: failures.append(str(error)),
+    )
+    assert sorted(failures) == ["maps: seed 0", "maps: seed 1"]
+    assert kitchen.made == ["images", "attention"]
+
+
+def test_a_full_disk_is_never_set_aside(kitchen: Kitchen) -> None:
+    kitchen.before = fail_at("maps", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(BenchmarkError, match="the disk is full"):
+        run_all(kitchen, graph()["score"])

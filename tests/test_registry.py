@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from benchmark import registry
 from benchmark.errors import BenchmarkError
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    registry._points.cache_clear()
+    yield
+    registry._points.cache_clear()
 
 
 @pytest.fixture

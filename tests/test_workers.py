@@ -118,3 +118,28 @@ def test_an_error_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
 def test_a_process_that_dies_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"^fatal: its process ended with status -9 .*--jobs"):
         made([Stage("deadly", {}, label="fatal")], tmp_path / "store")
+
+
+def test_what_fails_or_dies_is_set_aside_and_the_rest_is_made(tmp_path: Path) -> None:
+    inputs = firsts()
+    stages = [
+        Stage("bad", {"error": "user"}, {}, {}, "wrong"),
+        Stage("deadly", {}, {"a": inputs["a"]}, label="fatal"),
+        Stage("bad", {"error": "ours"}, {"b": inputs["b"]}, {}, "ours"),
+        Stage("both", {}, inputs),
+    ]
+    failures: dict[str, str] = {}
+    records = execute(
+        stages,
+        Store(tmp_path / "store"),
+        FUNCTIONS,
+        SilentProgress(),
+        jobs=2,
+        announce=print,
+        set_aside=lambda stage, error: failures.update({stage.label: str(error)}),
+    )
+    assert failures["wrong"] == "wrong: no such folder"
+    assert failures["fatal"].startswith("fatal: its process ended with status -9")
+    assert failures["ours"] == "ZeroDivisionError: of nothing"
+    assert len(failures) == 3
+    assert set(records) == {stages[3].key, *(stage.key for stage in inputs.values())}

@@ -35,8 +35,10 @@ from benchmark.report.model import (
     Measurement,
     TableReport,
 )
+from benchmark.report.outlook import Outlook, cell_outlook, claim_outlook
 from benchmark.report.server import ServerScore
 from benchmark.report.verdicts import (
+    COMPARED,
     MINIMUM_SEEDS,
     compare,
     no_noise_estimate,
@@ -145,7 +147,16 @@ def _measured_cell(blank: Cell, measured: Measurement) -> Cell:
         keys=measured.keys,
         images=len(measured.image_ids),
     )
-    return _judged(cell, stale=measured.stale)
+    return _with_outlook(_judged(cell, stale=measured.stale))
+
+
+def _with_outlook(cell: Cell) -> Cell:
+    """Return the cell with what more seeds would do to its verdict, where it has been compared."""
+    if cell.verdict not in COMPARED or cell.published is None:
+        return cell
+    outlook = cell_outlook(cell.values, cell.published, cell.column.decimals)
+    note = _joined(cell.note, outlook.note)
+    return replace(cell, note=note, more_seeds=outlook.more_seeds)
 
 
 def _class_index(evaluation: Evaluation, measured: Measurement) -> int | None:
@@ -170,7 +181,7 @@ def _judged(cell: Cell, stale: bool = False) -> Cell:
     if cell.differing:
         return replace(cell, verdict="not-comparable", note=few)
     if cell.published is None:
-        note = "; ".join(filter(None, ("the paper prints no value here", few)))
+        note = _joined("the paper prints no value here", few)
         return replace(cell, verdict="not-comparable", note=note)
     judgement = compare(cell.values, cell.published, cell.column.decimals)
     return replace(cell, verdict=judgement.verdict, note=judgement.note)
@@ -185,7 +196,7 @@ def _server_cell(blank: Cell, score: ServerScore | None, card: ProtocolCard | No
         note = f"no measured column of this row to compare by; {cell.note}"
         return replace(cell, verdict="not-comparable", differing=("profile",), note=note)
     judged = _judged(replace(cell, card=card))
-    return replace(judged, note="; ".join(filter(None, (judged.note, cell.note))))
+    return replace(judged, note=_joined(judged.note, cell.note))
 
 
 def _server_card(
@@ -245,7 +256,7 @@ def _claim(
     published = _published_effect(claim, [cells[place] for place in places if place in cells])
     obstacle = _obstacle(claim, cells, measurements)
     if obstacle:
-        note = "; ".join(filter(None, (obstacle, _contradiction(claim))))
+        note = _joined(obstacle, _contradiction(claim))
         return ClaimResult(claim, "undecided", None, published, note)
     found = [cells[place] for place in places]
 
@@ -262,11 +273,48 @@ def _claim(
     else:
         effect = _effect(claim, [score(cell) for cell in found])
     verdict, reason = _claim_verdict(claim, effect)
-    caveats = [reason, _shape(claim, found), _caveat(found)]
+    contradiction = _contradiction(claim)
     if any(cell.verdict == "stale" for cell in found):
-        verdict, caveats = "undecided", ["a number behind it is stale: run again"]
-    note = "; ".join(filter(None, [*caveats, _contradiction(claim)]))
-    return ClaimResult(claim, verdict, effect, published, note)
+        caveats = ["a number behind it is stale: run again", contradiction]
+        return ClaimResult(claim, "undecided", effect, published, _joined(*caveats))
+    outlook = _claim_outlook(claim, found, measurements) if verdict == "undecided" else None
+    caveats = [reason, _shape(claim, found), _caveat(found), outlook.note if outlook else ""]
+    note = _joined(*caveats, contradiction)
+    more_seeds = outlook.more_seeds if outlook else None
+    return ClaimResult(claim, verdict, effect, published, note, more_seeds)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
+def _claim_outlook(claim: Claim, cells: list[Cell], measurements: Measurements) -> Outlook | None:
+    """Return what more seeds would do to a claim on one difference; None for any other."""
+    seeds = {cell.seeds for cell in cells if cell.row.ours}
+    if claim.kind not in ("gain", "order") or len(cells) != 2:
+        return None
+    if len(seeds) != 1 or len(cells[0].seeds) < MINIMUM_SEEDS:
+        return None  # seeds that cannot be paired, or too few of them
+    (better, better_draws), (worse, worse_draws) = (
+        _by_seed(cell, measurements.get((cell.row.id, cell.column.id))) for cell in cells
+    )
+    by = claim.by if claim.kind == "gain" else 0.0
+    image_variance = float(np.nanvar(better_draws - worse_draws))
+    return claim_outlook((better - worse).tolist(), image_variance, by)
+
+
+def _by_seed(cell: Cell, measured: Measurement | None) -> tuple[np.ndarray, Draws]:
+    """Return the score of every seed, and their mean under resampled images alone, in points."""
+    if measured is None:  # cited: the same for every seed and image
+        return np.array([_value(cell)]), np.array([_value(cell)])
+    evaluation = cell.column.evaluation
+    assert evaluation is not None
+    one = _class_index(evaluation, measured)
+    draws = [
+        resampled_scores((counts,), (0,), evaluation.metric, of_class=one)
+        for counts in measured.counts
+    ]
+    return np.array(cell.values), np.mean(draws, axis=0)
 
 
 def _draws(cell: Cell, measured: Measurement) -> Draws:

@@ -61,6 +61,7 @@ KEYS = {
     "cells[].difference": "ours - published, points; null unless the protocol cards agree",
     "cells[].differing": "fields in which the protocol cards differ",
     "cells[].note": "caveats in words",
+    "cells[].more_seeds": "seeds that would settle a compared cell, 0: settled; null: not compared",
     "cells[].records": "keys of the score records, one a seed",
     "cells[].card": "our protocol card; null without a number of ours",
     "cells[].published_card": "the paper's protocol card, null fields not stated; null if cited",
@@ -77,6 +78,7 @@ KEYS = {
     "claims[].published_effect": "the same difference between the published values",
     "claims[].contradicted": "how the paper's own numbers contradict the claim; null if they don't",
     "claims[].note": "why, and caveats",
+    "claims[].more_seeds": "seeds that would decide an undecided claim, 0: none; null: not known",
     "diagnostics[].row": "row id",
     "diagnostics[].name": "stage and metric",
     "diagnostics[].title": "the same in words",
@@ -280,6 +282,7 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "difference": cell.difference,
         "differing": list(cell.differing),
         "note": cell.note,
+        "more_seeds": cell.more_seeds,
         "records": list(cell.keys),
         "card": cell.card.to_json() if cell.card else None,
         "published_card": cell.published_card.to_json() if cell.published_card else None,
@@ -301,6 +304,7 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
         "published_effect": result.published_effect,
         "contradicted": claim.contradicted,
         "note": result.note,
+        "more_seeds": result.more_seeds,
     }
 
 

@@ -96,6 +96,7 @@ class Cell:
     published_card: ProtocolCard | None = None
     class_scores: tuple[float | None, ...] = ()  # mean over the seeds, background first
     images: int = 0
+    more_seeds: int | None = None  # that would settle a compared cell, see benchmark.report.outlook
 
     @property
     def mean(self) -> float | None:
@@ -124,6 +125,7 @@ class ClaimResult:
     effect: Effect | None  # None where the cells it needs are not measured
     published_effect: float | None  # of the published values
     note: str = ""
+    more_seeds: int | None = None  # that would decide an undecided claim, where that is known
 
 
 @dataclass(frozen=True)

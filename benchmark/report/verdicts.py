@@ -38,6 +38,9 @@ MEANINGS: dict[Verdict, str] = {
     "cited": "a number of other authors; nobody here measures it",
 }
 
+COMPARED = frozenset[Verdict]({"exact", "within-noise", "within-margin", "better", "differs"})
+"""The verdicts that compare our number with the published one."""
+
 MARGIN = 1.0
 """Points of mIoU allowed for one run against another where nothing is known of the noise."""
 
@@ -58,12 +61,16 @@ def prediction_interval(values: Sequence[float]) -> tuple[float, float] | None:
 
     mean +- t(0.975, n - 1) * sd * sqrt(1 + 1/n), with the sample standard deviation.
     """
-    n = len(values)
-    if n < MINIMUM_SEEDS:
+    if len(values) < MINIMUM_SEEDS:
         return None
     mean = statistics.fmean(values)
-    half = float(stdtrit(n - 1, 0.975)) * statistics.stdev(values) * math.sqrt(1 + 1 / n)
+    half = half_width(statistics.stdev(values), len(values))
     return mean - half, mean + half
+
+
+def half_width(deviation: float, seeds: int) -> float:
+    """Return half of the prediction interval, in points, of so many seeds with this spread."""
+    return float(stdtrit(seeds - 1, 0.975)) * deviation * math.sqrt(1 + 1 / seeds)
 
 
 def compare(values: Sequence[float], published: float, decimals: int = 1) -> Judgement:

@@ -236,3 +236,67 @@ def test_a_cell_that_nobody_can_measure_is_refused(table2: Table, measure: Measu
     one = measure(table2)["seenet_vgg16", "val"]
     with pytest.raises(ValueError, match="no measurable cell"):
         build_report(table2, "paper", {("seenet_vgg16", "test_crf"): one})
+
+
+def test_compared_cells_say_how_many_seeds_would_settle_them(
+    table1: Table, measure: Measure, on_scenes: Change
+) -> None:
+    runs = measure(table1)
+    cell = build_report(table1, "paper", runs).by_place[SEENET]
+    assert cell.mean is not None
+    assert cell.sd is not None
+    assert cell.more_seeds == 0  # far below the published 57.3
+    at_4_sd = with_published(table1, {"seenet": cell.mean + 4 * cell.sd})
+    cell = build_report(at_4_sd, "paper", runs).by_place[SEENET]
+    assert (cell.verdict, cell.more_seeds) == ("within-noise", 1)  # 4.97 sd with 3, 3.56 with 4
+    assert cell.note == "open: 1 more seed would settle it, if mean and sd stay"
+
+    single = build_report(table1, "paper", measure(table1, 1)).by_place[SEENET]
+    assert single.more_seeds == 2
+    assert single.note.endswith("margin of 1 point; 2 more seeds give an interval")
+    not_compared = build_report(table1, "scenes", measure(table1, change=on_scenes))
+    assert {cell.more_seeds for cell in not_compared.cells} == {None}
+    stale = runs | {SEENET: replace(runs[SEENET], stale=True)}
+    assert build_report(table1, "paper", stale).by_place[SEENET].more_seeds is None
+
+
+def equal_images(rates: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Return counts whose IoU is the seed's rate in every image, so that images add no noise."""
+    counts = np.zeros((len(rates), 40, 21, 22), np.int64)
+    for of_seed, rate in zip(counts, rates, strict=True):
+        of_seed[:, 0, 0], of_seed[:, 0, 21] = rate, 100 - rate
+    return tuple(counts)
+
+
+@pytest.mark.parametrize(
+    ("seenet", "more", "says"),
+    [
+        # effects 0, 30, -20: mean 3.33, variance 633.3; (3.33 / 1.95996)^2 = 2.892; 218.97 seeds
+        ((40, 70, 40), 0, "not even 100 seeds would decide it"),
+        # effects 10, 40, -15: mean 11.67, variance 758.3; 758.3 / 35.43 = 21.4, so 22 seeds
+        ((50, 80, 45), 19, "about 19 more seeds would decide it, if mean and sd stay"),
+    ],
+)
+def test_an_undecided_claim_says_how_many_seeds_would_decide_it(
+    seenet: tuple[int, ...], more: int, says: str, table1: Table, measure: Measure
+) -> None:
+    runs = measure(table1)
+    for row, rates in {"seenet": seenet, "seenet_no_flip": (40, 40, 60)}.items():
+        runs[row, "val"] = replace(runs[row, "val"], counts=equal_images(rates))
+    _, above_no_flip = build_report(table1, "paper", runs).claims
+    assert above_no_flip.verdict == "undecided"
+    assert above_no_flip.more_seeds == more
+    assert above_no_flip.note == f"the interval holds 0; {says}"
+
+
+def test_claims_that_are_decided_or_have_few_seeds_name_no_number(
+    table1: Table, measure: Measure
+) -> None:
+    runs = measure(table1)
+    assert [claim.more_seeds for claim in build_report(table1, "paper", runs).claims] == [None] * 2
+    two = measure(table1, 2)
+    two[SEENET] = replace(two[SEENET], counts=equal_images((30, 70)))
+    two["acol", "val"] = replace(two["acol", "val"], counts=equal_images((40, 40)))
+    undecided, _ = build_report(table1, "paper", two).claims
+    assert (undecided.verdict, undecided.more_seeds) == ("undecided", None)
+    assert undecided.note == "the interval holds 0; 2 seeds only"
