@@ -227,7 +227,7 @@ def _absence(graph: StageGraph, row: Row, column: Column) -> str:
 def _test(column: Column) -> str:
     """Return what a column's score stages depend on: classes and metrics are read from counts."""
     assert column.evaluation is not None
-    return column.evaluation.model_dump_json(exclude={"of_class", "metric"})
+    return column.evaluation.model_dump_json(exclude={"of_class", "mean_over", "metric"})
 
 
 def _cell(graph: StageGraph, row: Row, column: Column, seeds: Sequence[int]) -> CellPlan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -134,16 +134,16 @@ def _measured_cell(blank: Cell, measured: Measurement) -> Cell:
     assert evaluation is not None
     totals = np.stack([counts.sum(axis=0) for counts in measured.counts])
     scores = per_class(evaluation.metric, totals)
-    one = _class_index(evaluation, measured)
-    if one is not None and not totals[:, one].any():
+    chosen = evaluated_classes(evaluation, measured.card.classes)
+    if evaluation.of_class is not None and not totals[:, chosen].any():
         return replace(blank, card=measured.card, note=f"the data set has no {evaluation.of_class}")
-    values = mean_over_classes(scores) if one is None else scores[:, one]
+    values = mean_over_classes(scores[:, chosen])
     cell = replace(
         blank,
         card=measured.card,
         seeds=measured.seeds,
         values=tuple(100.0 * float(value) for value in values),
-        class_scores=_class_scores(scores) if one is None else (),
+        class_scores=_class_scores(scores) if evaluation.of_class is None else (),
         keys=measured.keys,
         images=len(measured.image_ids),
     )
@@ -159,11 +159,15 @@ def _with_outlook(cell: Cell) -> Cell:
     return replace(cell, note=note, more_seeds=outlook.more_seeds)
 
 
-def _class_index(evaluation: Evaluation, measured: Measurement) -> int | None:
-    """Return the place of the evaluated class among the counts'; None for the mean over all."""
-    if evaluation.of_class is None:
-        return None
-    return ("background", *measured.card.classes).index(evaluation.of_class)
+def evaluated_classes(evaluation: Evaluation, classes: Sequence[str]) -> slice:
+    """Return where the classes that a score is the mean of stand among the counts' (background 0).
+
+    ``classes`` are the data set's, the background left out; ValueError if the one is not there.
+    """
+    if evaluation.of_class is not None:
+        place = ("background", *classes).index(evaluation.of_class)
+        return slice(place, place + 1)
+    return slice(1 if evaluation.mean_over == "foreground" else 0, None)
 
 
 def _judged(cell: Cell, stale: bool = False) -> Cell:
@@ -309,9 +313,9 @@ def _by_seed(cell: Cell, measured: Measurement | None) -> tuple[np.ndarray, Draw
         return np.array([_value(cell)]), np.array([_value(cell)])
     evaluation = cell.column.evaluation
     assert evaluation is not None
-    one = _class_index(evaluation, measured)
+    chosen = evaluated_classes(evaluation, measured.card.classes)
     draws = [
-        resampled_scores((counts,), (0,), evaluation.metric, of_class=one)
+        resampled_scores((counts,), (0,), evaluation.metric, classes=chosen)
         for counts in measured.counts
     ]
     return np.array(cell.values), np.mean(draws, axis=0)
@@ -320,8 +324,8 @@ def _by_seed(cell: Cell, measured: Measurement | None) -> tuple[np.ndarray, Draw
 def _draws(cell: Cell, measured: Measurement) -> Draws:
     evaluation = cell.column.evaluation
     assert evaluation is not None
-    one = _class_index(evaluation, measured)
-    return resampled_scores(measured.counts, cell.seeds, evaluation.metric, of_class=one)
+    chosen = evaluated_classes(evaluation, measured.card.classes)
+    return resampled_scores(measured.counts, cell.seeds, evaluation.metric, classes=chosen)
 
 
 def _claim_verdict(claim: Claim, effect: Effect | None) -> tuple[ClaimVerdict, str]:

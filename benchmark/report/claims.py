@@ -70,19 +70,17 @@ def resampled_scores(
     metric: MetricName = "miou",
     draws: int = DRAWS,
     *,
-    of_class: int | None = None,
+    classes: slice = slice(None),
 ) -> Draws:
     """Return the metric in points, (draws,), under resampled images and seeds.
 
     ``counts``: one int64 (N, C, C + 1) a seed. Two calls with the same N draw the same images,
     and with the same seeds the same seeds: that is what pairs the differences.
-    The mean over the classes, or the score ``of_class`` alone (0 the background), which is nan
-    where no drawn image holds the class.
+    The mean over ``classes`` (0 the background). Of one class alone it is nan where no drawn
+    image holds the class.
     """
     weights = _drawn_images(len(counts[0]), draws)
-    per_seed = np.stack(
-        [_weighted_scores(one, weights, metric, of_class) for one in counts], axis=1
-    )
+    per_seed = np.stack([_weighted_scores(one, weights, metric, classes) for one in counts], axis=1)
     runs = np.random.default_rng(derive("claims", "seeds", *seeds))
     chosen = runs.multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=draws)
     return np.asarray((per_seed * chosen).sum(axis=1) / len(seeds))
@@ -98,16 +96,15 @@ def _drawn_images(number: int, draws: int) -> NDArray[np.float64]:
 
 
 def _weighted_scores(
-    counts: Counts, weights: NDArray[np.float64], metric: MetricName, of_class: int | None
+    counts: Counts, weights: NDArray[np.float64], metric: MetricName, classes: slice
 ) -> Draws:
     """Return the metric in points, (draws,), of image counts (N, C, C + 1), weights (draws, N)."""
     square = counts[..., :-1]
     marginals = (np.diagonal(square, axis1=1, axis2=2), counts.sum(axis=2), square.sum(axis=1))
-    classes = slice(None) if of_class is None else [of_class]
     # the marginals alone, as floats for BLAS: exact below 2**53 pixels, and a tenth of the work
     hits, true, predicted = (weights @ part[:, classes].astype(np.float64) for part in marginals)
     # all rows of a table leave out the same draws: those without the class, whatever is predicted
-    seen = true + predicted if of_class is None else true
+    seen = true if true.shape[1] == 1 else true + predicted
     whole = {"miou": true + predicted - hits, "precision": predicted, "recall": true}[metric]
     return 100.0 * mean_over_classes(np.where(seen > 0, hits / np.maximum(whole, 1), np.nan))
 

@@ -6,20 +6,22 @@ import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmark.coverage import labelled_share, right_share
 from benchmark.errors import BenchmarkError
-from benchmark.metrics import Counts
+from benchmark.metrics import Counts, mean_over_classes, per_class
 from benchmark.plan import Plan
 from benchmark.released import Kind
+from benchmark.report.build import evaluated_classes
 from benchmark.report.card import published_card
 from benchmark.report.markdown import markdown_table, points, signed
 from benchmark.report.verdicts import MINIMUM_SEEDS, no_noise_estimate
 from benchmark.stages.score import read_counts
 from benchmark.store import Stage, Store, write_atomic
-from benchmark.tables import Row, Table
+from benchmark.tables import Evaluation, Row, Table
 
 SCHEMA = 1
 Points = tuple[float, ...]  # of every seed that is finished
@@ -234,7 +236,7 @@ def _measures(plan: Plan, row: Row, store: Store) -> dict[str, _Reading]:
         if _is_labels(name):
             split = name.removeprefix("labels.").rsplit("_", 1)[0]
             for share, (about, function) in SHARES.items():
-                values = _share(stages, function, store)
+                values = _read(stages, function, store)
                 found[_share_name(name, share)] = _Reading(f"{about}, {split}", values)
     return found
 
@@ -243,10 +245,16 @@ def _scores(plan: Plan, row: Row, store: Store) -> dict[str, _Reading]:
     found = {}
     for cell in plan.cells:
         if cell.row.id == row.id:
-            assert cell.column.evaluation is not None
-            values = _metric(cell.scores, cell.column.evaluation.metric, store)
-            found[cell.column.id] = _Reading(cell.column.title, values)
+            evaluation = cell.column.evaluation
+            assert evaluation is not None
+            score = partial(_evaluated, evaluation, cell.card.classes)
+            found[cell.column.id] = _Reading(cell.column.title, _read(cell.scores, score, store))
     return found
+
+
+def _evaluated(evaluation: Evaluation, classes: Sequence[str], counts: Counts) -> float:
+    scores = per_class(evaluation.metric, counts.sum(axis=0))
+    return float(mean_over_classes(scores[evaluated_classes(evaluation, classes)]))
 
 
 def _published(plan: Plan, row: Row) -> dict[str, float]:
@@ -264,7 +272,7 @@ def _metric(stages: Sequence[Stage], metric: str, store: Store) -> Points:
     return tuple(100 * float(record.metrics[metric]) for record in records if record is not None)
 
 
-def _share(stages: Sequence[Stage], function: Callable[[Counts], float], store: Store) -> Points:
+def _read(stages: Sequence[Stage], function: Callable[[Counts], float], store: Store) -> Points:
     finished = [stage for stage in stages if store.record(stage) is not None]
     counts = [read_counts(store.folder(stage) / "counts.safetensors")[1] for stage in finished]
     return tuple(100 * function(array) for array in counts)

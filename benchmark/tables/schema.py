@@ -60,6 +60,7 @@ class Evaluation(_Model):
     split: Text
     metric: MetricName = "miou"
     of_class: Text | None = None  # "background" or a class of the data set; none: mean over classes
+    mean_over: Literal["all", "foreground"] = "all"  # foreground: the background is left out
     # of the labels, where they are made in another way than the row's segmentation learns from:
     raw: bool = False  # of the method's own maps, without the row's refinement
     recipe: Text | None = None
@@ -76,6 +77,8 @@ class Evaluation(_Model):
             raise ValueError("raw and recipe are of labels, not of a segmentation")
         if self.constants and self.recipe is None:
             raise ValueError("constants need recipe")
+        if self.of_class is not None and self.mean_over != "all":
+            raise ValueError("of_class is one class, mean_over is of many")
         return self
 
 

@@ -110,6 +110,18 @@ def test_a_cell_of_one_class_has_that_classs_score() -> None:
     assert found.by_place["a", "mean"].class_scores == pytest.approx((100, 60, 50))
 
 
+def test_the_background_can_be_left_out_of_a_mean() -> None:
+    small = table(EVERY)
+    last = small.columns[-1]
+    assert last.evaluation is not None
+    foreground = last.evaluation.model_copy(update={"mean_over": "foreground"})
+    column_of_mean = last.model_copy(update={"evaluation": foreground})
+    changed = small.model_copy(update={"columns": (*small.columns[:-1], column_of_mean)})
+    cell = report(changed, {"a": [(60, 50)]}).by_place["a", "mean"]
+    assert cell.values == pytest.approx((55.0,))  # (60 + 50) / 2
+    assert cell.class_scores == pytest.approx((100, 60, 50))
+
+
 def test_the_cells_of_classes_are_not_listed_class_by_class_once_more() -> None:
     text = render_markdown(report(table(EVERY), {"a": [(60, 50)], "b": [(50, 45)]}))
     assert "| class | A | B |" in text

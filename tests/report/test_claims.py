@@ -162,7 +162,7 @@ def test_order(low: float, high: float, verdict: str) -> None:
 
 def test_a_class_is_scored_alone() -> None:
     counts = [random_counts(1), random_counts(2)]
-    draws = resampled_scores(counts, (0, 1), draws=20, of_class=1)
+    draws = resampled_scores(counts, (0, 1), draws=20, classes=slice(1, 2))
     weights = np.random.default_rng(derive("claims", "images", 12)).multinomial(
         12, [1 / 12] * 12, size=20
     )
@@ -178,13 +178,24 @@ def test_a_class_is_scored_alone() -> None:
         assert draws[d] == pytest.approx(np.mean(scores))
 
 
+def test_the_background_can_be_left_out_of_the_mean() -> None:
+    counts = np.zeros((1, 3, 4), np.int64)
+    counts[0] = [[8, 2, 0, 0], [0, 3, 1, 0], [1, 0, 4, 0]]
+    draws = resampled_scores([counts], (0,), "recall", draws=2, classes=slice(1, None))
+    assert draws == pytest.approx(100 * (3 / 4 + 4 / 5) / 2)
+    draws = resampled_scores([counts], (0,), "precision", draws=2, classes=slice(1, None))
+    assert draws == pytest.approx(100 * (3 / 5 + 4 / 5) / 2)
+    draws = resampled_scores([counts], (0,), "recall", draws=2)
+    assert draws == pytest.approx(100 * (8 / 10 + 3 / 4 + 4 / 5) / 3)
+
+
 def test_draws_without_the_class_are_left_out_of_the_interval() -> None:
     # of three images only the first has class 1: 8 of 27 draws lack it
     counts = np.zeros((3, 2, 3), np.int64)
     counts[:, 0, 0] = 10
     counts[0, 1, 1], counts[0, 1, 0] = 3, 1
     counts[1, 0, 1] = 2  # predicted where it is not: still no draw of the class
-    draws = resampled_scores([counts], (0,), of_class=1)
+    draws = resampled_scores([counts], (0,), classes=slice(1, 2))
     assert np.isnan(draws).mean() == pytest.approx(8 / 27, abs=0.03)
     effect = smallest_of_pairs([((50.0, draws), (40.0, 40.0))])
     assert effect.value == 10.0
