@@ -33,17 +33,24 @@ TABLE = load_table("dsna_table3")
 # Counts of background and cat, the last column void; 100 pixels each, and the mIoU recorded.
 OURS_TRAIN = (np.array([[30, 10, 20], [5, 15, 20]]), 0.40)  # 60 labelled, 45 right
 GIVEN_TRAIN = (np.array([[10, 0, 50], [1, 9, 30]]), 0.20)  # 20 labelled, 19 right
+
+
+def half_void(hits: int) -> tuple[np.ndarray, float]:
+    """Return counts of 50 pixels a class of which ``hits`` are right and the others void."""
+    return np.array([[hits, 0, 50 - hits], [0, hits, 50 - hits]]), hits / 50
+
+
 COUNTS = {
     "score of labels sec train seed 0": OURS_TRAIN,
     "score of labels sec train seed 1": OURS_TRAIN,
     "score of labels sec val seed 0": (np.array([[40, 0, 0], [30, 30, 0]]), 0.35),
-    "score sec val seed 0": (np.array([[50, 10, 0], [10, 30, 0]]), 0.40),
-    "score sec val seed 1": (np.array([[50, 10, 0], [10, 30, 0]]), 0.50),
+    "score sec val seed 0": half_void(20),
+    "score sec val seed 1": half_void(25),
 }
 FROM_FILES = {
     "score of labels sec train seed 1": GIVEN_TRAIN,  # one set of labels serves both seeds
-    "score sec val seed 0": (np.array([[50, 10, 0], [10, 30, 0]]), 0.52),
-    "score sec val seed 1": (np.array([[50, 10, 0], [10, 30, 0]]), 0.56),
+    "score sec val seed 0": half_void(26),
+    "score sec val seed 1": half_void(28),
 }
 
 
