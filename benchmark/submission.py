@@ -47,7 +47,7 @@ def plan_submission(
         BenchmarkError: The row, or the table, has no such cell; the profile cannot make it.
     """
     row = _row(table, row_id)
-    column = _server_column(table)
+    column = row.scored(_server_column(table))
     if row.segmentation not in profile.segmentation:
         raise BenchmarkError(f"profile {profile.id} has no {row.segmentation}")
     graph = StageGraph(profile, files)

@@ -107,6 +107,18 @@ def files(tmp_path: Path) -> UserFiles:
     return UserFiles(data=root, weights={"vgg16": tmp_path / "vgg16.pth"})
 
 
+def test_a_row_is_submitted_as_its_own_paper_tested_it(paper: Profile, files: UserFiles) -> None:
+    table = load_table("fullsup")
+    row, column = table.row("largefov_vgg16"), table.column("test_crf")
+    assert column.evaluation is not None
+    own = column.evaluation.model_copy(update={"scales": (0.5, 1.0), "crf": False})
+    tested = row.model_copy(update={"evaluation": {"test_crf": own}})
+    changed = table.model_copy(update={"rows": (tested,)})
+    submission = plan_submission(changed, "largefov_vgg16", paper, files)
+    assert submission.prediction.config["scales"] == [0.5, 1.0]
+    assert submission.labels == "labels"
+
+
 def nothing(work: Workspace) -> Metrics:
     (work.out / "file").touch()
     return {}
