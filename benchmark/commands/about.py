@@ -1,0 +1,67 @@
+"""Show what there is, what this machine has, and how fast it is."""
+
+from __future__ import annotations
+
+import dataclasses
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from benchmark.commands.options import (
+    Json,
+    print_json,
+)
+from benchmark.given import split_names
+
+
+class Listed(StrEnum):
+    """What ``list`` can list."""
+
+    tables = "tables"
+    methods = "methods"
+    profiles = "profiles"
+    stages = "stages"
+
+
+def list_(what: Listed, as_json: Json = False) -> None:
+    """List tables, methods, profiles or stages."""
+    from benchmark.listing import listed, print_listed
+
+    rows = listed(what.value)
+    if as_json:
+        print_json(rows)
+    else:
+        print_listed(rows)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Show versions and devices, and what each profile still needs on this machine."""
+    from benchmark.doctor import examine, print_examination
+
+    found = examine()
+    if as_json:
+        print_json(found)
+    else:
+        print_examination(found)
+    if found["problems"]:
+        raise typer.Exit(1)
+
+
+def bench(
+    groups: Annotated[
+        str | None, typer.Option(help="scoring, crf, loading; comma-separated; else all.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast the suite is beside the plain way of doing the same."""
+
+    from benchmark.bench import run_benchmarks
+    from benchmark.listing import print_listed
+    from benchmark.progress import make_progress
+
+    figures = run_benchmarks(split_names(groups), make_progress(as_json))
+    if as_json:
+        print_json([{**dataclasses.asdict(one), "ratio": one.ratio} for one in figures])
+    else:
+        print_listed([one.shown() for one in figures])

@@ -1,0 +1,54 @@
+"""Options that several commands have, and how they print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from benchmark.store import Store
+
+Table = Annotated[str, typer.Option("--table", help="Id of a table; see `list tables`.")]
+Tables = Annotated[
+    str, typer.Option("--table", help="Ids of tables, comma-separated, or all; see `list tables`.")
+]
+Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, 3 for an interval.")]
+StoreFolder = Annotated[
+    Path, typer.Option("--store", envvar="WSSS_STORE", help="Folder of finished stages.")
+]
+Results = Annotated[Path, typer.Option("--results", help="Folder that the tables are written to.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+KeepStale = Annotated[
+    bool, typer.Option("--keep-stale", help="Use stages whose code has changed; cells say so.")
+]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, help="Stages made at once; by default one a GPU, or one a core."),
+]
+Rows = Annotated[str | None, typer.Option("--rows", help="Only these rows, comma-separated ids.")]
+OneRow = Annotated[
+    str | None, typer.Option("--rows", help="The row that the files of --from are for.")
+]
+
+ALL = "all"
+
+
+def say(line: str) -> None:
+    """Print a line beside what the command prints: on stderr."""
+    print(line, file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print a value for machines."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def open_store(folder: Path) -> Store:
+    """Return the store in a folder."""
+    from benchmark.store import Store
+
+    return Store(folder)

@@ -1,0 +1,230 @@
+"""Run tables, write them, plan them, and tell what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmark.commands.options import (
+    Jobs,
+    Json,
+    KeepStale,
+    OneRow,
+    Results,
+    Rows,
+    Seeds,
+    StoreFolder,
+    Tables,
+    open_store,
+    print_json,
+    say,
+)
+from benchmark.errors import BenchmarkError
+from benchmark.given import Given, ProfileName, split_names, split_tables, takes_given
+
+if TYPE_CHECKING:
+    from benchmark.plan import Plan
+    from benchmark.store import Store
+
+
+@takes_given
+def run(
+    table: Tables,
+    given: Given,
+    seeds: Seeds = 1,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    rows: Rows = None,
+    jobs: Jobs = None,
+    keep_stale: KeepStale = False,
+    as_json: Json = False,
+) -> None:
+    """Run what a table still needs and write the table beside the published one.
+
+    Of several tables, equal stages run once, and a row that fails does not stop the others.
+    """
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
+    from benchmark.progress import make_progress
+    from benchmark.runner import run_plan, run_plans
+    from benchmark.workers import default_jobs
+
+    finished, progress = open_store(store), make_progress(as_json)
+    how: dict[str, Any] = {
+        "keep_stale": keep_stale,
+        "jobs": jobs or default_jobs(),
+        "announce": say,
+    }
+    failures: dict[str, str] = {}
+    if not _several(table):
+        run_plan(plans[0], finished, progress, rows=split_names(rows), **how)
+    elif rows:
+        raise BenchmarkError("--rows are of one table: give its id with --table")
+    else:
+        failures = run_plans(plans, finished, progress, **how)
+    _report(plans, _several(table), finished, results, as_json, failures)
+    if failures:
+        raise BenchmarkError(
+            f"{len(failures)} stage{'s' if len(failures) > 1 else ''} failed; "
+            + next(iter(failures.values()))
+        )
+
+
+@takes_given
+def report(
+    table: Tables,
+    given: Given,
+    seeds: Seeds = 1,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    rows: OneRow = None,
+    as_json: Json = False,
+) -> None:
+    """Write the table from what the store holds; nothing is run."""
+    _check_one_row(given, rows)
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
+    _report(plans, _several(table), open_store(store), results, as_json)
+
+
+def page(
+    profile: ProfileName = "scenes",
+    results: Results = Path("results"),
+) -> None:
+    """Make a profile's page and the index again from the results beside them; nothing is run."""
+    from benchmark.report.page import write_page
+    from benchmark.report.writers import write_index
+
+    if not (results / profile).is_dir():
+        raise BenchmarkError(f"{results} holds no results of profile {profile!r}")
+    for path in (write_page(results, profile), write_index(results)):
+        print(f"wrote {path}")
+
+
+@takes_given
+def plan(
+    table: Tables,
+    given: Given,
+    seeds: Seeds = 1,
+    store: StoreFolder = Path("store"),
+    rows: OneRow = None,
+    as_json: Json = False,
+) -> None:
+    """Show the stages of a table, which are cached, and what the others will cost."""
+    _check_one_row(given, rows)
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
+    from benchmark.listing import plan_rows, plans_overview, print_overview, print_plan
+
+    if _several(table):
+        overview = plans_overview(plans, open_store(store))
+        print_json(overview) if as_json else print_overview(overview)
+        return
+    stages = plan_rows(plans[0], open_store(store))
+    if as_json:
+        print_json(stages)
+    else:
+        print_plan(stages)
+
+
+@takes_given
+def diff(
+    table: Tables,
+    given: Given,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", min=1, help="Else as many as the results have.")
+    ] = None,
+    store: StoreFolder = Path("store"),
+    results: Results = Path("results"),
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="Earlier results that --results is compared with."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what changed between the written results and the store; exit 1 if anything regressed.
+
+    With --against, between two folders of results; then no store is read.
+    """
+    if given.released:
+        raise BenchmarkError("diff compares whole tables: leave out --from")
+    from benchmark.changes import differences, documents_of_plans, tables_in, written_documents
+    from benchmark.profiles import load_profile
+    from benchmark.report.difference import difference_lines
+
+    profile = load_profile(given.profile).id
+    folder = results / profile
+    if against:
+        tables = split_tables(table) if table != "all" else tables_in(against / profile, folder)
+        then = written_documents(against / profile, tables)
+        now = written_documents(folder, tables)
+    else:
+        tables = split_tables(table)
+        then = written_documents(folder, tables)
+        wanted = {name: seeds or (then[name] or {}).get("seeds") or 1 for name in tables}
+        now = documents_of_plans(_plans(given, wanted), open_store(store), results)
+    found = differences(then, now)
+    if as_json:
+        print_json([one.to_json() for one in found])
+    else:
+        print("\n".join(difference_lines(found)))
+    if any(one.regressed for one in found):
+        raise typer.Exit(1)
+
+
+def _check_one_row(given: Given, rows: str | None) -> None:
+    if rows is not None and not given.released:
+        raise BenchmarkError("--rows goes with --from here: a table is shown whole")
+
+
+def _several(tables: str) -> bool:
+    return len(split_tables(tables)) > 1
+
+
+def _plans(
+    given: Given, seeds: Mapping[str, int], rows: Sequence[str] | None = None
+) -> tuple[Plan, ...]:
+    """Return the plans of tables, by id with their number of seeds.
+
+    ``rows`` names the one row that released files are for.
+    """
+    if len(seeds) == 1:
+        ((table, number),) = seeds.items()
+        return (given.plan(table, number, rows),)
+    return given.plans(seeds, say)
+
+
+def _report(
+    plans: Sequence[Plan],
+    several: bool,
+    store: Store,
+    results: Path,
+    as_json: bool,
+    failures: Mapping[str, str] | None = None,
+) -> None:
+    """Write and print the tables; of several, those alone that have a number of ours."""
+    from benchmark.report.console import print_report
+    from benchmark.report.document import report_to_json
+    from benchmark.report.page import write_page
+    from benchmark.report.server import load_server_scores
+    from benchmark.report.writers import write_index, write_report
+    from benchmark.runner import report_plan
+
+    own = not plans[0].released  # a row started from files is in no index, and in no server's score
+    reports = []
+    for plan in plans:
+        scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
+        made = report_plan(plan, store, scores, failures)
+        if several and not made.measured:
+            say(f"{plan.table.id}: no number of ours, left as it is")
+            continue
+        reports.append((made, write_report(made, results, plan.name)))
+    shared = []
+    if own and reports:
+        shared = [write_page(results, plans[0].profile.id), write_index(results)]
+    if as_json:
+        documents = [report_to_json(made) for made, _ in reports]
+        print_json(documents if several else documents[0])
+        return
+    for made, written in reports:
+        print_report(made, [*written, *shared])
