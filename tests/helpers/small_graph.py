@@ -140,6 +140,8 @@ def kill_everywhere(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    # Python leaves it ignored where the shell that began the tests in the background ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     command, *arguments = sys.argv[1:]
     if command == "run":
         run(Path(arguments[0]), Path(arguments[1]), *map(float, arguments[2:]))
