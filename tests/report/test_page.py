@@ -22,8 +22,8 @@ from benchmark.report.card import ProtocolCard
 from benchmark.report.document import read_document
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.page import render_page, write_page
-from benchmark.report.page_figures import MOST_BYTES, read_figures
-from benchmark.report.page_scores import score_table
+from benchmark.report.page.figures import MOST_BYTES, read_figures
+from benchmark.report.page.scores import score_table
 from benchmark.report.writers import write_report
 from benchmark.tables import Table
 

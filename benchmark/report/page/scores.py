@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.report.card import TITLES
 from benchmark.report.markdown import NONE, points, signed, span
-from benchmark.report.page_records import Provenance, Step
+from benchmark.report.page.records import Provenance, Step
 
 Cell = Mapping[str, Any]
 Document = Mapping[str, Any]

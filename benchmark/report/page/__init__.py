@@ -30,9 +30,9 @@ from benchmark.report.curves import (
 from benchmark.report.document import read_documents
 from benchmark.report.markdown import NONE, signed
 from benchmark.report.marks import MARKS, mark
-from benchmark.report.page_figures import OTHERS, Figure, read_figures
-from benchmark.report.page_records import Provenance
-from benchmark.report.page_scores import (
+from benchmark.report.page.figures import OTHERS, Figure, read_figures
+from benchmark.report.page.records import Provenance
+from benchmark.report.page.scores import (
     CardLine,
     ClassTable,
     Detail,
