@@ -141,6 +141,12 @@ class StageGraph:
         """Keep the initial weights of the row's segmentation network."""
         family = self.family(row)
         kept = self.backbone(family.weights)
+        if self.profile.weights[family.weights].architecture == "xception65":
+            return dataclasses.replace(
+                kept,
+                name="xception_backbone",
+                code=("benchmark.stages.xception", "benchmark.deeplab.xception"),
+            )
         if not family.fully_connected:
             return kept
         return dataclasses.replace(

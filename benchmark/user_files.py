@@ -53,9 +53,10 @@ def weights_path(profile: Profile, files: UserFiles, name: str) -> Path:
     if profile.weights[name].source == "package":
         return PRETRAINED / f"{name}.safetensors"
     if name not in files.weights:
+        layout = "timm" if profile.weights[name].architecture == "xception65" else "torchvision"
         raise BenchmarkError(
             f"profile {profile.id} needs initial weights '{name}': "
-            f"give --weights {name}=FILE (torchvision key layout)"
+            f"give --weights {name}=FILE ({layout} key layout)"
         )
     if not (path := files.weights[name]).is_file():
         raise BenchmarkError(f"no weights file at {path}: give the path of an existing file")

@@ -119,7 +119,7 @@ def test_the_paper_profile_has_the_papers_constants(paper: Profile, files: UserF
 def test_methods_of_another_backbone_have_it_in_the_paper_profile(
     paper: Profile, files: UserFiles, table: str, method: str, weights: str, backbone: dict
 ) -> None:
-    paths = {**files.weights, "resnet38": files.weights["vgg16"]}
+    paths = {**files.weights, **dict.fromkeys(("resnet38", "xception65"), files.weights["vgg16"])}
     known = load_table(table)
     rows = tuple(row for row in known.rows if row.method == method)
     own = known.model_copy(update={"rows": rows})
@@ -170,6 +170,25 @@ def test_vgg16_lends_the_segmentation_its_fully_connected_layers(
     assert vgg.config["sha256"] == attention.inputs["backbone"].config["sha256"]  # one file
     assert "benchmark.deeplab" in trained["segmentation seenet_vgg16 seed 0"].code
     assert "benchmark.deeplab" not in trained["segmentation seenet_resnet101 seed 0"].code
+
+
+def test_xception_gets_its_weights_from_a_stage_of_its_own(
+    paper: Profile, files: UserFiles
+) -> None:
+    own = dict.fromkeys(("resnet38", "xception65"), files.weights["vgg16"])
+    known = load_table("eader_psa")
+    plan = make_plan(known, paper, replace(files, weights={**files.weights, **own}), (0,))
+    assert not plan.absent
+    trained = [stage for stage in plan.stages if stage.name == "segmentation"]
+    assert len(trained) == 2
+    for stage in trained:
+        assert stage.config["config"] == "deeplabv3plus_xception65_voc12.py"
+        assert stage.inputs["backbone"].name == "xception_backbone"
+    others = {stage.label for stage in plan.stages if stage.name == "backbone"}
+    assert others == {"initial weights resnet101", "initial weights resnet38"}
+    fewer = replace(files, weights={**files.weights, "resnet38": own["resnet38"]})
+    with pytest.raises(BenchmarkError, match=r"'xception65': .*FILE \(timm key layout\)"):
+        make_plan(known, paper, fewer, (0,))
 
 
 def test_no_stage_holds_a_path_in_its_config(

@@ -85,6 +85,7 @@ SOURCES: Mapping[str, str] = {
     ),
     "resnet101": "torchvision's resnet101-63fe2227.pth (IMAGENET1K_V1)",
     "mobilenet_v2": "torchvision's mobilenet_v2-b0353104.pth (IMAGENET1K_V1)",
+    "xception65": "model.safetensors of timm's xception65.tf_in1k",
     "resnet38": "ilsvrc-cls_rna-a1_cls1000_ep-0001.params of ademxapp (Wu et al., Model A1)",
 }
 """Where each part is to be had."""

@@ -39,7 +39,7 @@ class VocFolder(_Model):
 class Weights(_Model):
     """Initial weights of one backbone: shipped with the package, or a file given by the user."""
 
-    architecture: Literal["vgg16", "mobilenet_v2", "resnet", "resnet38"]
+    architecture: Literal["vgg16", "mobilenet_v2", "resnet", "resnet38", "xception65"]
     options: dict[str, Any] = {}  # those that decide the shapes, such as width
     source: Literal["package", "user"]
     title: str  # for the protocol card

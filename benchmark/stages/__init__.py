@@ -17,11 +17,13 @@ from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
 from benchmark.stages.truth import true_labels
+from benchmark.stages.xception import xception_backbone
 
 STAGES: dict[str, StageFunction] = {
     "scenes": scenes,
     "backbone": backbone,
     "fully_connected_backbone": fully_connected_backbone,
+    "xception_backbone": xception_backbone,
     "saliency_network": saliency_network,
     "saliency": saliency,
     "attention": attention,

@@ -94,6 +94,29 @@ MOBILE_NORMS = (
 )  # fmt: skip
 MOBILE_HEAD = 2 * 320 * 256 + 9 * 2 * 256 * 256 + 256 * 21  # and three norms of 256
 
+# Xception-65: two 3x3 convolutions; 3 + 16 + 2 units of three separable convolutions, a 3x3 of each
+# channel and a 1x1 with a norm after either. Units that change size or channels have a 1x1 shortcut
+# with a norm: the three of the entry flow and the first of the exit flow.
+XCEPTION_SEPARABLE = [
+    *[(64, 128), (128, 128), (128, 128)],
+    *[(128, 256), (256, 256), (256, 256)],
+    *[(256, 728), (728, 728), (728, 728)],
+    *([(728, 728)] * 3 * 16),
+    *[(728, 728), (728, 1024), (1024, 1024)],
+    *[(1024, 1536), (1536, 1536), (1536, 2048)],
+]
+XCEPTION_SHORTCUTS = [(64, 128), (128, 256), (256, 728), (728, 1024)]
+XCEPTION_DEPTHWISE = 9 * sum(inside for inside, _ in XCEPTION_SEPARABLE)
+XCEPTION_WEIGHTS = 9 * (3 * 32 + 32 * 64) + sum(
+    inside * outside for inside, outside in XCEPTION_SEPARABLE + XCEPTION_SHORTCUTS
+)
+XCEPTION_NORMS = (
+    32 + 64
+    + sum(inside + outside for inside, outside in XCEPTION_SEPARABLE)
+    + sum(outside for _, outside in XCEPTION_SHORTCUTS)
+)  # fmt: skip
+PLUS_DEPTHWISE = 9 * (3 * 2048 + 304 + 256)
+
 # config -> {(factor on the rate, whether the weights decay): parameters}
 GROUPS: dict[str, dict[tuple[int, bool], int]] = {
     "deeplab_largefov_vgg16_voc12.py": {
@@ -123,6 +146,10 @@ GROUPS: dict[str, dict[tuple[int, bool], int]] = {
     "deeplabv3plus_resnet101_voc12.py": {
         (1, True): RESNET - 2 * RESNET_NORMS + PLUS_WEIGHTS,
         (1, False): 2 * RESNET_NORMS + 2 * PLUS_NORMS + 21,
+    },
+    "deeplabv3plus_xception65_voc12.py": {
+        (1, True): XCEPTION_WEIGHTS + PLUS_WEIGHTS - PLUS_DEPTHWISE,
+        (1, False): XCEPTION_DEPTHWISE + PLUS_DEPTHWISE + 2 * (XCEPTION_NORMS + PLUS_NORMS) + 21,
     },
     "deeplabv3_mobilenetv2_voc12.py": {
         (1, True): MOBILE - 2 * MOBILE_NORMS + MOBILE_HEAD,
@@ -166,6 +193,9 @@ SCHEDULES = {
     "deeplabv3plus_resnet101_voc12.py": (
         30000, 1e-4, 7e-3, poly(7e-3, 30000, 15000), poly(7e-3, 30000, 29999), 16, 513,
     ),
+    "deeplabv3plus_xception65_voc12.py": (
+        30000, 4e-5, 7e-3, poly(7e-3, 30000, 15000), poly(7e-3, 30000, 29999), 16, 513,
+    ),
     "deeplabv3_mobilenetv2_voc12.py": (
         30000, 4e-5, 7e-3, poly(7e-3, 30000, 15000), poly(7e-3, 30000, 29999), 16, 513,
     ),
@@ -184,6 +214,9 @@ def test_figures_that_the_papers_print() -> None:
         20.5e6, rel=1e-3
     )
     assert VGG_WEIGHTS + VGG_BIASES == 14_714_688  # torchvision's features of VGG-16
+    # timm prints 39.92 million for xception65, 2048 x 1000 + 1000 of them in its classifier.
+    xception = XCEPTION_DEPTHWISE + XCEPTION_WEIGHTS + 2 * XCEPTION_NORMS
+    assert round((xception + 2_049_000) / 1e6, 2) == 39.92
     assert poly(1e-3, 20000, 10000) == pytest.approx(5.359e-4, rel=1e-3)
     assert (step(0), step(1999), step(2000), step(5999)) == pytest.approx((1e-3, 1e-3, 1e-4, 1e-5))
 
@@ -340,6 +373,34 @@ def test_deeplabv3plus_sees_stage_1_and_dilates_stage_4() -> None:
     assert high.shape == (1, 128, 5, 7)  # stride 16
     norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
     assert {norm.momentum for norm in norms} == {0.0003}
+
+
+def test_xception_sees_stride_4_and_dilates_its_last_unit_alone() -> None:
+    backbone = build_model(
+        load_config(config_path("deeplabv3plus_xception65_voc12.py")).model.backbone
+    ).eval()
+    dilated = {
+        int(name.split(".")[1])
+        for name, module in backbone.net.named_modules()
+        if isinstance(module, nn.Conv2d) and module.dilation != (1, 1)
+    }
+    assert dilated == {3 + 16 + 2 - 1}
+    with torch.no_grad():
+        low, high = backbone(torch.zeros(1, 3, 33, 65))
+    assert low.shape == (1, 256, 9, 17)  # stride 4
+    assert high.shape == (1, 2048, 3, 5)  # stride 16
+    norms = [module for module in backbone.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {0.0003}
+    assert {norm.eps for norm in norms} == {1e-3}
+
+
+def test_xception_sees_pixels_between_minus_1_and_1() -> None:
+    config = load_config(config_path("deeplabv3plus_xception65_voc12.py"))
+    config.model.data_preprocessor.size = (1, 1)
+    preprocessor = build_model(dict(config.model.data_preprocessor))
+    pixel = torch.tensor([0, 51, 255], dtype=torch.uint8).reshape(3, 1, 1)  # blue, green, red
+    found = preprocessor({"inputs": [pixel]})["inputs"].flatten().tolist()
+    assert found == pytest.approx([1, -0.6, -1])
 
 
 def test_summed_classifiers_are_a_sum_of_what_each_sees() -> None:
