@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from PIL import Image
 
-MOST_BYTES = 3_000_000
+MOST_BYTES = 1_500_000
 """Of all sheets of a page together; above it they are made smaller."""
 
 OTHERS = ""
