@@ -175,7 +175,7 @@ def _tables() -> list[dict[str, str]]:
         {
             "table": table.id,
             "title": table.title,
-            "paper": f"{table.paper.title}, {table.paper.venue}, {table.paper.table}",
+            "paper": table.source,
             "ours": f"{sum(row.ours for row in table.rows)} of {len(table.rows)} rows",
         }
         for table in tables

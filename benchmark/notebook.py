@@ -115,7 +115,9 @@ class TableResult:
         from pandas import DataFrame, option_context
 
         document, paper = self.document, self.document["paper"]
-        about = f"{paper['table']} of {paper['title']}, {paper['venue']}. "
+        about = "Printed in no paper. "
+        if paper is not None:
+            about = f"{paper['table']} of {paper['title']}, {paper['venue']}. "
         about += f"Profile {document['profile']}. {document['meaning']}"
         parts = [f"<h4>{html.escape(document['title'])}</h4>", f"<p>{html.escape(about)}</p>"]
         scores = DataFrame([_shown_cell(cell) for cell in document["cells"]])

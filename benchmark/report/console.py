@@ -46,9 +46,8 @@ def print_report(
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=PLAIN_WIDTH, no_color=True)
-    table, paper = report.table, report.table.paper
-    heading = f"{table.title}: {paper.table} of {paper.title}, {paper.venue}"
-    console.print(Text(heading, style="bold"))
+    table = report.table
+    console.print(Text(f"{table.title}: {table.source}", style="bold"))
     seeds = f"{report.seeds} seed{'' if report.seeds == 1 else 's'}"
     about = f"profile {report.profile}, {seeds}. {' '.join(report.meaning.split())}"
     console.print(Text(about.rstrip()))

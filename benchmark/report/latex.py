@@ -127,9 +127,8 @@ def _scores(report: TableReport) -> str:
     rows = [_row(report, row, columns) for row in table.rows]
     seeds = f"{report.seeds} seed{'' if report.seeds == 1 else 's'}"
     caption = (
-        f"{escape(table.title)}: {escape(table.paper.table)} of {escape(table.paper.title)}, "
-        f"{escape(table.paper.reference)}, beside ours. Profile {escape(report.profile)}, {seeds}; "
-        f"scores in points. {escape(report.meaning)}"
+        f"{escape(table.title)}: {escape(table.source)}, beside ours. "
+        f"Profile {escape(report.profile)}, {seeds}; scores in points. {escape(report.meaning)}"
     )
     used = {cell.verdict for cell in report.cells if cell.row.ours}
     legend = [f"{mark(name).latex} {escape(MEANINGS[name])}" for name in MEANINGS if name in used]
@@ -167,7 +166,7 @@ def _claims(report: TableReport) -> str:
         shown = rf"{mark(verdict).latex} {escape(verdict)}"
         rows.append(_line([*map(_number, (text, published, effect, interval)), shown]))
     caption = (
-        f"Claims of {escape(report.table.paper.table)}, tested on ours. Differences in points; the "
+        f"Claims of {escape(report.table.source)}, tested on ours. Differences in points; the "
         "interval is a paired bootstrap over images and seeds."
     )
     header = _line(["claim", "paper", "ours", r"95\,\% interval", "verdict"])

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from benchmark.report.card import TITLES, ProtocolCard
 from benchmark.report.model import Cell, ClaimResult, TableReport
 from benchmark.report.verdicts import MEANINGS
-from benchmark.tables.schema import Column, Row
+from benchmark.tables.schema import Column, Paper, Row
 
 NONE = "–"
 Rows = tuple[list[str], list[list[str]], list[int]]  # header, rows, columns aligned right
@@ -22,8 +22,7 @@ def render_markdown(report: TableReport, name: str | None = None) -> str:
     table, paper = report.table, report.table.paper
     sections = [
         f"# {table.title} (`{table.id}`, profile {report.profile})",
-        f"{paper.table} of *{paper.title}*, {paper.venue}, {paper.reference}. "
-        f"{_line(table.caption)}",
+        f"{_source(paper)}. {_line(table.caption)}",
         _profile(report),
         *_scores(report),
         *_claims(report),
@@ -123,6 +122,12 @@ def claim_cells(result: ClaimResult) -> tuple[str, ...]:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _source(paper: Paper | None) -> str:
+    if paper is None:
+        return "Printed in no paper"
+    return f"{paper.table} of *{paper.title}*, {paper.venue}, {paper.reference}"
 
 
 def _profile(report: TableReport) -> str:

@@ -309,7 +309,7 @@ class Table(_Model):
     title: Text
     caption: Text
     published_id: Id | None = None  # its name in published.csv; none: printed nowhere
-    paper: Paper
+    paper: Paper | None = None  # none: printed in no paper
     protocol: Protocol
     notes: tuple[Text, ...] = ()
     diagnostics: dict[Text, Text] = {}  # stage.metric (a fraction) -> title for people
@@ -317,6 +317,13 @@ class Table(_Model):
     rows: tuple[Row, ...] = Field(min_length=1)
     claims: tuple[Claim, ...] = ()
     curves: tuple[Curve, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where it was published, in words."""
+        if self.paper is None:
+            return "printed in no paper"
+        return f"{self.paper.table} of {self.paper.title}, {self.paper.venue}"
 
     def row(self, row_id: str) -> Row:
         """Return the row of that id; KeyError where there is none."""

@@ -158,7 +158,7 @@ def _section(
         claim_verdicts=_in_order(document["claim_verdicts"].items()),
         document=document,
         source=_source(paper),
-        link=_link(paper["reference"]),
+        link=_link(paper["reference"]) if paper else "",
         data=data_text(document, 32),
         scores=score_table(document),
         remarks=remarks(document),
@@ -210,8 +210,8 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
     return [" ".join(note.split()) for note in notes]
 
 
-def _source(paper: Mapping[str, str]) -> str:
-    if paper["reference"] == NONE:
+def _source(paper: Mapping[str, str] | None) -> str:
+    if paper is None:
         return "Printed in no paper"
     return ", ".join(paper[name] for name in ("table", "title", "venue", "reference"))
 
