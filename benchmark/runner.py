@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute, with_inputs
@@ -96,10 +97,14 @@ def report_plan(
     """
     measurements: dict[tuple[str, str], Measurement] = {}
     absent = dict(plan.absent)
+    taken: dict[tuple[str, tuple[str, ...]], Measurement | None] = {}  # columns share their stages
     for cell in plan.cells:
         place = (cell.row.id, cell.column.id)
-        if measurement := _measurement(plan, cell, store, failures or {}):
-            measurements[place] = measurement
+        test = (cell.row.id, tuple(stage.key for stage in cell.scores))
+        if test not in taken:
+            taken[test] = _measurement(plan, cell, store, failures or {})
+        if measurement := taken[test]:
+            measurements[place] = replace(measurement, card=cell.card)
         else:
             absent[place] = "not run yet"
     return build_report(
