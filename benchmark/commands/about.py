@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.options import (
-    Json,
-    print_json,
-)
+from benchmark.commands.options import Json, print_json
 from benchmark.given import split_names
 
 
@@ -55,7 +52,6 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure how fast the suite is beside the plain way of doing the same."""
-
     from benchmark.bench import run_benchmarks
     from benchmark.listing import print_listed
     from benchmark.progress import make_progress

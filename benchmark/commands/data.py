@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.options import (
-    Json,
-    print_json,
-)
+from benchmark.commands.options import Json, print_json
 from benchmark.errors import BenchmarkError
 from benchmark.given import (
     Classes,
@@ -66,7 +63,6 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check every image, mask and label of a folder; exit 1 if anything is wrong."""
-
     if profile is not None:
         _check_paper(
             folder, Given(profile=profile, weights=weights, saliency=saliency), manifest, as_json
@@ -93,7 +89,6 @@ def check(
 
 
 def _check_paper(folder: Path, given: Given, manifest: Path | None, as_json: bool) -> None:
-
     from benchmark.data.paper_check import check_paper, write_manifest
     from benchmark.listing import print_paper_check
     from benchmark.progress import make_progress

@@ -8,10 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.options import (
-    Json,
-    print_json,
-)
+from benchmark.commands.options import Json, print_json
 
 
 def new(
@@ -34,7 +31,6 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check that a method keeps its contract, on tiny images; exit 1 if it does not."""
-
     from benchmark.registry import build_method, load_method_class
 
     load_method_class(name)

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.options import (
-    Results,
-    Table,
-)
+from benchmark.commands.options import Results, Table
 from benchmark.given import ProfileName
 
 
