@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.errors import BenchmarkError
 from benchmark.report.card import TITLES
-from benchmark.report.difference import effect_text
 from benchmark.report.document import read_document, report_to_json
-from benchmark.report.markdown import NONE, points, signed, span
+from benchmark.report.markdown import NONE, effect_text, points, signed, span
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -69,17 +69,7 @@ class ProtocolCard:
 
     def shown(self, name: str) -> str:
         """Return one field's value for people."""
-        value = getattr(self, name)
-        if value is None:
-            return "not stated"
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        if name == "classes":
-            few = len(value) <= 8
-            return f"{len(value)}: {', '.join(value)}" if few else f"{len(value)}"
-        if isinstance(value, tuple):
-            return ", ".join(f"{item:g}" for item in value)
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return shown_value(name, getattr(self, name))
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -87,6 +77,20 @@ class ProtocolCard:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
         }
+
+
+def shown_value(name: str, value: Any) -> str:
+    """Return the value of a card's field, or of its JSON, for people."""
+    if value is None:
+        return "not stated"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name == "classes":
+        few = len(value) <= 8
+        return f"{len(value)}: {', '.join(value)}" if few else f"{len(value)}"
+    if isinstance(value, tuple | list):
+        return ", ".join(shown_value("", item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 if set(TITLES) != {field.name for field in fields(ProtocolCard)}:

@@ -21,7 +21,7 @@ from itertools import groupby
 from typing import Any, Literal
 
 from benchmark.report.card import TITLES
-from benchmark.report.markdown import NONE, points, signed, span
+from benchmark.report.markdown import NONE, effect_text, points, span
 from benchmark.report.verdicts import MARGIN
 
 Document = Mapping[str, Any]
@@ -117,11 +117,6 @@ def change_line(change: Change) -> str:
         return line
     published = f"published {points(change.published)}; " if change.published is not None else ""
     return f"{line} ({published}{_moved(change.verdict_then, change.verdict_now)})"
-
-
-def effect_text(value: float | None, kind: str) -> str:
-    """Return a claim's effect for people: points, or a ratio of variances; a dash for none."""
-    return f"× {value:.1f}" if kind == "unstable" and value is not None else signed(value)
 
 
 def _pairs(

@@ -64,6 +64,11 @@ def signed(value: float | None, decimals: int = DECIMALS) -> str:
     return NONE if value is None else f"{value:+.{decimals}f}"
 
 
+def effect_text(value: float | None, kind: str) -> str:
+    """Return a claim's effect for people: points, or a ratio of variances; a dash for none."""
+    return f"× {value:.1f}" if kind == "unstable" and value is not None else signed(value)
+
+
 def span(interval: tuple[float, float] | None, decimals: int = DECIMALS) -> str:
     """Return an interval for people, a dash for none."""
     return NONE if interval is None else f"{interval[0]:.{decimals}f} to {interval[1]:.{decimals}f}"
@@ -107,14 +112,13 @@ def _published(row: Row, column: Column) -> str:
 
 def claim_cells(result: ClaimResult) -> tuple[str, ...]:
     """Return one claim's entries under ``CLAIM_HEADER``."""
-    effect = result.effect
-    # variances are compared by their ratio, scores by their difference
-    size = "× {:.1f}" if result.claim.kind == "unstable" else "{:+.1f}"
+    effect, kind = result.effect, result.claim.kind
+    ends = [effect_text(end, kind) for end in (effect.low, effect.high)] if effect else []
     return (
         result.claim.text,
         signed(result.published_effect),
-        size.format(effect.value) if effect else NONE,
-        f"{size.format(effect.low)} to {size.format(effect.high)}" if effect else NONE,
+        effect_text(effect.value if effect else None, kind),
+        " to ".join(ends) or NONE,
         result.verdict,
         result.note,
     )

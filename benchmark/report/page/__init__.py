@@ -28,7 +28,7 @@ from benchmark.report.curves import (
     whiskers,
 )
 from benchmark.report.document import read_documents
-from benchmark.report.markdown import NONE, signed
+from benchmark.report.markdown import effect_text, signed
 from benchmark.report.marks import MARKS, mark
 from benchmark.report.page.figures import OTHERS, Figure, read_figures
 from benchmark.report.page.records import Provenance
@@ -180,9 +180,11 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> list[ClaimLine]:
             text=" ".join(claim["text"].split()),
             kind=claim["kind"] if claim["by"] is None else f"{claim['kind']} of {claim['by']:g}",
             published=minus(signed(claim["published_effect"])),
-            effect=_size(claim, claim["effect"]),
+            effect=minus(effect_text(claim["effect"], claim["kind"])),
             effect_value=claim["effect"],
-            interval=" to ".join(_size(claim, end) for end in claim["interval"] or [None]),
+            interval=" to ".join(
+                minus(effect_text(end, claim["kind"])) for end in claim["interval"] or [None]
+            ),
             verdict=claim["verdict"],
             note=claim["note"],
             whisker=whisker,
@@ -190,13 +192,6 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> list[ClaimLine]:
         )
         for claim, whisker in zip(claims, whiskers(claims), strict=True)
     ]
-
-
-def _size(claim: Mapping[str, Any], value: float | None) -> str:
-    """Return an effect for people: a difference with its sign, or a ratio of variances."""
-    if value is None:
-        return NONE
-    return f"× {value:.1f}" if claim["kind"] in RATIOS else minus(signed(value))
 
 
 def _notes(document: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.report.card import TITLES
+from benchmark.report.card import TITLES, shown_value
 from benchmark.report.markdown import NONE, points, signed, span
 from benchmark.report.page.records import Provenance, Step
 
@@ -331,23 +331,11 @@ def card_of(cells: Sequence[Cell]) -> list[CardLine]:
 
 def _values(cards: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     """Return the distinct values of one field, in their order."""
-    return list(dict.fromkeys(_value(name, card.get(name)) for card in cards))
+    return list(dict.fromkeys(shown_value(name, card.get(name)) for card in cards))
 
 
 def _said(values: Sequence[str]) -> str:
     return "; ".join(values) or NONE
-
-
-def _value(name: str, value: Any) -> str:
-    if value is None:
-        return "not stated"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if name == "classes":
-        return str(len(value)) if len(value) > 8 else f"{len(value)}: {', '.join(value)}"
-    if isinstance(value, list):
-        return ", ".join(_value("", item) for item in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 # Per class
