@@ -16,6 +16,7 @@ from types import FrameType
 from filelock import Timeout
 
 from benchmark.errors import BenchmarkError, DiskFull
+from benchmark.order import chain_lengths, chosen
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
@@ -59,7 +60,8 @@ def execute(
 
     with _terminable():
         here = _one_by_one(todo, make, progress, announce)
-        made = here if jobs == 1 else _at_once(todo, Workers(jobs, make, progress, announce))
+        there = Workers(jobs, make, progress, announce)
+        made = here if jobs == 1 else _at_once(todo, there, chain_lengths(order))
         with closing(made):
             for stage, error in made:
                 if error is None:
@@ -159,11 +161,11 @@ def _one_by_one(
         yield remaining[0], failure
 
 
-def _at_once(todo: Callable[[], list[Stage]], workers: Workers) -> Done:
+def _at_once(todo: Callable[[], list[Stage]], workers: Workers, lengths: Mapping[str, int]) -> Done:
     with workers:
         while remaining := todo():
             ready = _ready(remaining, workers.running)
-            for stage in ready[: workers.free]:
+            for stage in chosen(ready, lengths, workers.free, workers.jobs):
                 workers.begin(stage)
             yield from workers.finished()
 

@@ -74,6 +74,7 @@ class Workers:
     def __init__(
         self, jobs: int, make: Make, progress: Progress, announce: Callable[[str], None]
     ) -> None:
+        self.jobs = jobs
         self._make = make
         self._progress = progress
         self._announce = announce
