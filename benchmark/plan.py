@@ -74,6 +74,15 @@ class Plan:
             return self.table.id
         return f"from/{self.table.id}-{self.table.rows[0].id}-{'-'.join(sorted(self.released))}"
 
+    @property
+    def run_first(self) -> str:
+        """What to do, in words, where something of it is not in the store yet."""
+        command = f"python -m benchmark run --table {self.table.id} --profile {self.profile.id}"
+        if self.released:
+            files = " ".join(f"--from {kind}=..." for kind in self.released)
+            command = f"{command} --rows {self.table.rows[0].id} {files}"
+        return f"run {command} first, with the same options"
+
     @cached_property
     def targets(self) -> tuple[Stage, ...]:
         """The stages that the report and the figures read."""

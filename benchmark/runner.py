@@ -141,7 +141,7 @@ def _measurement(
         keys=tuple(stage.key for stage in stages),
         records=_records(stages, store),
         diagnostics={
-            name: _metric(diagnostic.stages, diagnostic.metric, store)
+            name: store.metrics(diagnostic.stages, diagnostic.metric)
             for name, diagnostic in diagnostics.items()
         },
         threshold_curves=threshold_curves(plan, cell.row.id, store),
@@ -152,11 +152,6 @@ def _measurement(
 def _records(stages: list[Stage], store: Store) -> tuple[Record, ...]:
     found = [store.record(stage) for stage in with_inputs(stages)]
     return tuple(record for record in found if record is not None)
-
-
-def _metric(stages: tuple[Stage, ...], metric: str, store: Store) -> tuple[float, ...]:
-    records = [store.record(stage) for stage in stages]
-    return tuple(float(record.metrics[metric]) for record in records if record is not None)
 
 
 def threshold_curves(plan: Plan, row_id: str, store: Store) -> tuple[ThresholdCurve, ...]:

@@ -199,6 +199,11 @@ class Store:
         except (OSError, ValueError):
             return None
 
+    def metrics(self, stages: Iterable[Stage], name: str) -> tuple[float, ...]:
+        """Return one metric of every stage that is finished; KeyError where one has no such."""
+        records = [self.record(stage) for stage in stages]
+        return tuple(float(record.metrics[name]) for record in records if record is not None)
+
     def state(self, stage: Stage) -> State:
         """Return the stage's state; reads and hashes every file of it."""
         return self.inspect(stage).state

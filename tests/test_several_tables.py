@@ -184,6 +184,15 @@ def test_diff_with_the_store(suite: Suite, capsys: pytest.CaptureFixture[str]) -
     assert "48.9 then, 50.0 now, above 47.9 to 49.9" in better
     assert more == []
 
+    document["data"] |= {"digest": "of other images"}
+    path.write_text(json.dumps(document))
+    assert suite("diff", "--table", "seenet_table1") == 1  # nobody knows whether it regressed
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  not comparable  The role of self-erasing: differs in: data digest",
+        "  no number of this table can be compared: write its results again",
+        "nothing was compared",
+    ]
+
 
 def test_diff_of_two_folders_needs_no_store(
     suite: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]

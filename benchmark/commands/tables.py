@@ -144,13 +144,14 @@ def diff(
 ) -> None:
     """Show what changed between the written results and the store; exit 1 if anything regressed.
 
-    With --against, between two folders of results; then no store is read.
+    Exit 1, too, if no number of a table can be compared. With --against, between two folders of
+    results; then no store is read.
     """
     if given.released:
         raise BenchmarkError("diff compares whole tables: leave out --from")
     from benchmark.changes import differences, documents_of_plans, tables_in, written_documents
     from benchmark.profiles import load_profile
-    from benchmark.report.difference import difference_lines
+    from benchmark.report.difference import difference_lines, passes
 
     profile = load_profile(given.profile).id
     folder = results / profile
@@ -168,7 +169,7 @@ def diff(
         print_json([one.to_json() for one in found])
     else:
         print("\n".join(difference_lines(found)))
-    if any(one.regressed for one in found):
+    if not passes(found):
         raise typer.Exit(1)
 
 

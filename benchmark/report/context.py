@@ -28,10 +28,13 @@ from benchmark.report.sheet import (
     HEADER,
     MARGIN,
     Pixels,
+    check_finished,
     compact,
+    draw_header,
     heat_overlay,
     place_text,
     reading,
+    tell_stale,
 )
 from benchmark.stages.inputs import attention_network, dataset_of, labelled_images
 from benchmark.store import Stage, Store, write_atomic
@@ -146,14 +149,8 @@ def _check_trained(plan: Plan, maps: Stage, store: Store, announce: Callable[[st
         raise BenchmarkError("the files given leave no attention network to look into")
     trained = maps.inputs["attention"]
     seen = [stage for role, stage in trained.inputs.items() if role.startswith("saliency")]
-    for stage in (trained, *seen):
-        if store.record(stage) is None:
-            raise BenchmarkError(
-                f"{stage.label} is not in the store {store.root}: run python -m benchmark run "
-                f"--table {plan.table.id} --profile {plan.profile.id} first, with the same options"
-            )
-    if reason := store.staleness(trained):
-        announce(f"{trained.label} is stale ({reason}): run the table again for a new figure")
+    check_finished(plan, (trained, *seen), store)
+    tell_stale(trained, store, announce)
 
 
 def _saliency_role(dataset: VocDataset, image_id: str) -> str:
@@ -197,11 +194,7 @@ def draw_context(context: Context, title: str, about: str) -> Figure:
     width = 2 * MARGIN + len(names) * CELL + (len(names) - 1) * GAP
     height = HEADER + len(context.pixels) * (tall + CAPTION) + MARGIN
     figure = Figure((width, height), dpi=DPI)
-    place_text(figure, MARGIN, height - 0.24, title, size=11, weight="bold")
-    place_text(figure, MARGIN, height - 0.42, about, size=7.5, color="0.4")
-    for column, name in enumerate(names):
-        left = MARGIN + column * (CELL + GAP)
-        place_text(figure, left, height - 0.66, name, size=9, weight="bold")
+    draw_header(figure, title, about, names)
     top = height - HEADER
     for pixel, values in zip(context.pixels, context.maps, strict=True):
         caption = f"{context.image_id}: pixel {pixel[0]},{pixel[1]} · maximum {values.max():.3g}"

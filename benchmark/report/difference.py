@@ -10,7 +10,8 @@ Beside every change stand the published value and the verdict on it; a verdict o
 another one now is a change too, but no regression: ours may just be known better.
 
 Numbers of another profile, other images or another protocol are not compared, and neither are
-those of code that has changed since (stale).
+those of code that has changed since (stale). Where no number at all can be compared, nobody knows
+whether anything regressed: ``passes`` says no then, so that a CI does not go on in silence.
 """
 
 from __future__ import annotations
@@ -52,6 +53,8 @@ class Difference:
     table: str
     profile: str
     cells: int  # with a number of ours, then or now
+    both: int  # of them with a number then and now
+    compared: int  # of these, by one protocol on the same images
     claims: int
     changes: tuple[Change, ...]
 
@@ -59,6 +62,11 @@ class Difference:
     def regressed(self) -> bool:
         """Whether anything is worse than could be expected."""
         return any(change.regression for change in self.changes)
+
+    @property
+    def incomparable(self) -> bool:
+        """Whether there are numbers then and now, of which none can be compared."""
+        return self.both > 0 and self.compared == 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as JSON values."""
@@ -73,28 +81,54 @@ def difference(then: Document | None, now: Document | None) -> Difference:
     cells = _pairs(then, now, "cells", "row", "column")
     cells = [(a, b) for a, b in cells if _mean(a) is not None or _mean(b) is not None]
     claims = _pairs(then, now, "claims", "id")
+    both = sum(_mean(a) is not None and _mean(b) is not None for a, b in cells)
     if then and now and (why := _other_data(then, now)):
         changes = [Change("not comparable", "table", known["table"], known["title"], why)]
+        compared = 0
     else:
         changes = [change for a, b in cells if (change := _cell_change(a, b))]
-        comparable = all(change.kind != "not comparable" for change in changes)
-        changes += [change for a, b in claims if (change := _claim_change(a, b, comparable))]
-    return Difference(known["table"], known["profile"], len(cells), len(claims), tuple(changes))
+        unlike = sum(change.kind == "not comparable" for change in changes)
+        compared = both - unlike
+        changes += [change for a, b in claims if (change := _claim_change(a, b, not unlike))]
+    return Difference(
+        known["table"],
+        known["profile"],
+        len(cells),
+        both,
+        compared,
+        len(claims),
+        tuple(changes),
+    )
+
+
+def passes(differences: Sequence[Difference]) -> bool:
+    """Whether nothing regressed, as far as that can be known.
+
+    Not where no number was compared at all, nor where a table has numbers then and now and none of
+    them can be; a table that is new passes beside others that are compared.
+    """
+    if not any(one.compared for one in differences):
+        return False
+    return not any(one.regressed or one.incomparable for one in differences)
 
 
 def difference_lines(differences: Sequence[Difference]) -> list[str]:
     """Return what changed for people, a line a change under its table; one line if nothing did."""
-    changed = [one for one in differences if one.changes]
-    if not changed:
-        cells = sum(one.cells for one in differences)
-        claims = sum(one.claims for one in differences)
-        tables = ", ".join(one.table for one in differences) or "no table"
-        return [f"nothing changed in {tables}: {cells} cells, {claims} claims"]
     lines = []
-    for one in changed:
-        lines.append(f"{one.table}, profile {one.profile}")
-        lines += [f"  {line}" for line in _change_lines(one.changes)]
-    return lines
+    for one in differences:
+        if one.changes:
+            lines.append(f"{one.table}, profile {one.profile}")
+            lines += [f"  {line}" for line in _change_lines(one.changes)]
+        if one.incomparable:
+            lines.append("  no number of this table can be compared: write its results again")
+    if not any(one.compared for one in differences):
+        return [*lines, "nothing was compared"]
+    if lines:
+        return lines
+    cells = sum(one.cells for one in differences)
+    claims = sum(one.claims for one in differences)
+    tables = ", ".join(one.table for one in differences)
+    return [f"nothing changed in {tables}: {cells} cells, {claims} claims"]
 
 
 def _change_lines(changes: Sequence[Change]) -> list[str]:

@@ -87,11 +87,9 @@ def build_gap(ours: Plan, started: Plan, store: Store) -> Gap:
     own, given = _measures(ours, row, store), _measures(started, row, store)
     own_scores, given_scores = _scores(ours, row, store), _scores(started, row, store)
     if not any(reading.values for reading in (*given.values(), *given_scores.values())):
-        files = " ".join(f"--from {kind}=..." for kind in started.released)
         raise BenchmarkError(
-            f"nothing of row {row.id} is in the store {store.root} from these files: run "
-            f"python -m benchmark run --table {started.table.id} --rows {row.id} {files} first, "
-            "with the same options"
+            f"nothing of row {row.id} is in the store {store.root} from these files: "
+            f"{started.run_first}"
         )
     published = _published(started, row)
     return Gap(
@@ -232,7 +230,8 @@ def _measures(plan: Plan, row: Row, store: Store) -> dict[str, _Reading]:
         if name not in diagnostics:
             continue
         stages = diagnostics[name].stages
-        found[name] = _Reading(title, _metric(stages, diagnostics[name].metric, store))
+        fractions = store.metrics(stages, diagnostics[name].metric)
+        found[name] = _Reading(title, tuple(100 * value for value in fractions))
         if _is_labels(name):
             split = name.removeprefix("labels.").rsplit("_", 1)[0]
             for share, (about, function) in SHARES.items():
@@ -265,11 +264,6 @@ def _published(plan: Plan, row: Row) -> dict[str, float]:
         if cell.column.id in row.published
         and cell.card.differences(published_card(plan.table, row, cell.column)) == ["started_from"]
     }
-
-
-def _metric(stages: Sequence[Stage], metric: str, store: Store) -> Points:
-    records = [store.record(stage) for stage in stages]
-    return tuple(100 * float(record.metrics[metric]) for record in records if record is not None)
 
 
 def _read(stages: Sequence[Stage], function: Callable[[Counts], float], store: Store) -> Points:

@@ -7,9 +7,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from benchmark.report.markdown import NONE, claim_cells, mean_and_sd, verdict_cells
+from benchmark.report.latex_layout import SIZES, Entry, Group, Layout, fit, text_width
+from benchmark.report.markdown import (
+    NONE,
+    claim_cells,
+    classes_go_down,
+    mean_and_sd,
+    published_score,
+)
 from benchmark.report.marks import mark
 from benchmark.report.model import TableReport
 from benchmark.report.verdicts import MEANINGS
@@ -50,6 +58,8 @@ SPECIAL = {
     "→": r"\ensuremath{\to}",
     "²": r"\ensuremath{^2}",
     "°": r"\ensuremath{^\circ}",
+    "†": r"\ensuremath{\dagger}",
+    "‡": r"\ensuremath{\ddagger}",
     "\N{NO-BREAK SPACE}": "~",
 }
 
@@ -57,6 +67,14 @@ LOWER_GREEK = "αβγδεζηθικλμνξπρστυφχψω"
 UPPER_GREEK = "ΓΔΘΛΞΠΣΥΦΨΩ"
 SHRUNK = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """Opens a box that shrinks what is wider than the page, and leaves all else alone."""
+
+SENTENCES = SIZES[2]
+"""For the claims: they are sentences, and span the page."""
+
+SIGN = text_width(" +")
+"""Room for the mark of a verdict."""
+
+DOUBT = r"\textsuperscript{?}"
 
 LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿČčŁłŒœŠšŽž")
 """Beyond ASCII, what LaTeX's first font encoding can set."""
@@ -111,86 +129,168 @@ def _greek(one: str) -> str:
 
 def _scores(report: TableReport) -> str:
     table = report.table
-    columns = table.columns
-    kinds = "l" + "".join("l" if column.kind == "text" else "rr" for column in columns)
-    titles, rules, halves, place = [""], [], ["row"], 2
-    for column in columns:
-        if column.kind == "text":
-            titles.append("")
-            halves.append(escape(column.title))
-            place += 1
-            continue
-        titles.append(rf"\multicolumn{{2}}{{c}}{{{escape(column.title)}}}")
-        rules.append(rf"\cmidrule(lr){{{place}-{place + 1}}}")
-        halves += ["paper", "ours"]
-        place += 2
-    rows = [_row(report, row, columns) for row in table.rows]
+    titles, groups = _classes_down(report) if classes_go_down(table) else _as_printed(report)
+    layout = fit(titles, groups)
+    heads, rules, place = [""], [], 2
+    for group, lines in zip(groups, layout.heads, strict=True):
+        heads.append(_head(group, lines))
+        if lines:
+            rules.append(rf"\cmidrule(lr){{{place}-{place + len(group.columns) - 1}}}")
+        place += len(group.columns)
+    names = [escape(name) for group in groups for name in group.names]
+    header = [_line(heads), " ".join(rules), _line(["", *names])]
+    columns = [column for group in groups for column in group.columns]
+    rows = [
+        _line([_title(title, layout), *(entry.latex for entry in entries)])
+        for title, *entries in zip(titles, *columns, strict=True)
+    ]
     seeds = f"{report.seeds} seed{'' if report.seeds == 1 else 's'}"
     caption = (
         f"{escape(table.title)}: {escape(table.source)}, beside ours. "
         f"Profile {escape(report.profile)}, {seeds}; scores in points. {escape(report.meaning)}"
     )
-    used = {cell.verdict for cell in report.cells if cell.row.ours}
-    legend = [f"{mark(name).latex} {escape(MEANINGS[name])}" for name in MEANINGS if name in used]
-    return _float(
-        caption.strip(),
-        f"tab:{table.id}",
-        kinds,
-        [_line(titles), " ".join(rules), _line(halves)],
-        [_line(row) for row in rows],
-        "; ".join(legend),
-    )
+    return _float(caption.strip(), f"tab:{table.id}", layout, header, rows, _legend(report))
 
 
-def _row(report: TableReport, row: Row, columns: Sequence[Column]) -> list[str]:
-    entries = [escape(row.title)]
-    for column in columns:
+def _as_printed(report: TableReport) -> tuple[list[str], list[Group]]:
+    """Return the titles of the rows, and what stands beside them, as the paper lays it out."""
+    rows = report.table.rows
+    groups = []
+    for column in report.table.columns:
         if column.kind == "text":
-            entries.append(escape(row.text.get(column.id, NONE)))
-            continue
-        cell = report.by_place.get((row.id, column.id))
-        entries.append(escape(verdict_cells(cell)[0] if cell else NONE))
-        if cell is None or not row.ours:
-            entries.append("")
-        elif cell.mean is None:
-            entries.append(mark(cell.verdict).latex)
+            texts = tuple(_entry(row.text.get(column.id, NONE)) for row in rows)
+            groups.append(Group("", (column.title,), (texts,), "l"))
         else:
-            entries.append(f"{escape(mean_and_sd(cell))} {mark(cell.verdict).latex}")
-    return entries
+            groups.append(_group(column.title, [_pair(report, row, column) for row in rows]))
+    return [row.title for row in rows], groups
+
+
+def _classes_down(report: TableReport) -> tuple[list[str], list[Group]]:
+    """Return the titles of the columns, which go down here, and the rows, which go across."""
+    columns = report.table.score_columns
+    groups = [
+        _group(row.title, [_pair(report, row, column) for column in columns])
+        for row in report.table.rows
+    ]
+    return [column.title for column in columns], groups
+
+
+def _group(title: str, pairs: Sequence[tuple[Entry, Entry]]) -> Group:
+    """Return the columns of published scores and of ours; the latter only where there are any."""
+    published, ours = zip(*pairs, strict=True)
+    if any(entry.latex for entry in ours):
+        doubtful = any(DOUBT in entry.latex for entry in published)
+        return Group(title, ("paper", "ours"), (published, ours), gap=3 if doubtful else 0)
+    return Group(title, ("paper",), (published,))
+
+
+def _pair(report: TableReport, row: Row, column: Column) -> tuple[Entry, Entry]:
+    """Return the published score, and ours with its mark."""
+    cell = report.by_place.get((row.id, column.id))
+    if cell is None:
+        return _entry(NONE), _entry("")
+    published = _score(published_score(row, column))
+    if cell.flag:  # beyond the right edge, so that the numbers stay in line
+        published = replace(published, latex=rf"{published.latex}\rlap{{{DOUBT}}}")
+    if not row.ours:
+        return published, _entry("")
+    sign = mark(cell.verdict).latex
+    if cell.mean is None:
+        return published, Entry(sign, SIGN)
+    ours = _score(mean_and_sd(cell))
+    return published, replace(ours, latex=f"{ours.latex} {sign}", width=ours.width + SIGN)
+
+
+def _entry(text: str) -> Entry:
+    return Entry(escape(text), text_width(text))
+
+
+def _score(text: str) -> Entry:
+    """Return a score; its spread, if there is one, stands smaller beside it."""
+    mean, _, spread = text.partition(" ± ")
+    if not spread:
+        return _entry(text)
+    latex = rf"{escape(mean)}{{\scriptsize\,{escape(f'± {spread}')}}}"
+    return Entry(latex, text_width(mean), text_width(f" ± {spread}"))
+
+
+def _legend(report: TableReport) -> str:
+    used = {cell.verdict for cell in report.cells if cell.row.ours}
+    parts = [f"{mark(name).latex} {escape(MEANINGS[name])}" for name in MEANINGS if name in used]
+    if any(row.flags for row in report.table.rows):
+        parts.append(f"{DOUBT} read from the paper with some doubt")
+    return "; ".join(parts)
+
+
+def _head(group: Group, lines: Sequence[str]) -> str:
+    """Return the title of a group above its columns."""
+    if not lines:
+        return ""
+    shown = r"\\".join(map(escape, lines))
+    title = rf"\shortstack{{{shown}}}" if len(lines) > 1 else shown
+    return rf"\multicolumn{{{len(group.columns)}}}{{c}}{{{title}}}"
+
+
+def _title(text: str, layout: Layout) -> str:
+    """Return an entry of the first column, which may be broken into lines."""
+    broken = "" if layout.first is None else r"\raggedright\hangindent1em "
+    return f"{broken}{escape(text)}"
 
 
 def _claims(report: TableReport) -> str:
-    rows = []
+    texts, entries = [], []
     for result in report.claims:
         text, published, effect, interval, verdict, _ = claim_cells(result)
-        shown = rf"{mark(verdict).latex} {escape(verdict)}"
-        rows.append(_line([*map(_number, (text, published, effect, interval)), shown]))
+        texts.append(text)
+        shown = Entry(f"{mark(verdict).latex} {escape(verdict)}", text_width(verdict) + SIGN)
+        entries.append((*map(_number, (published, effect, interval)), shown))
+    names = ("paper", "ours", "95 % interval", "verdict")
+    groups = [
+        Group("", (name,), (column,), "l" if name == "verdict" else "r")
+        for name, column in zip(names, zip(*entries, strict=True), strict=True)
+    ]
+    layout = fit(texts, groups, [SENTENCES])
+    rows = [
+        _line([_title(text, layout), *(entry.latex for entry in line)])
+        for text, line in zip(texts, entries, strict=True)
+    ]
+    table = report.table
+    source = table.source if table.paper else f"“{table.title}”"
     caption = (
-        f"Claims of {escape(report.table.source)}, tested on ours. Differences in points; the "
+        f"Claims of {escape(source)}, tested on ours. Differences in points; the "
         "interval is a paired bootstrap over images and seeds."
     )
-    header = _line(["claim", "paper", "ours", r"95\,\% interval", "verdict"])
-    kinds = r"p{0.42\linewidth}rrrl"
-    return _float(caption, f"tab:{report.table.id}_claims", kinds, [header], rows, "")
+    if any(result.claim.kind == "unstable" for result in report.claims):
+        caption += rf" {escape('×')}: a ratio of the variances over the seeds, by an F-test."
+    header = [_line(["claim", *map(escape, names)])]
+    return _float(caption, f"tab:{report.table.id}_claims", layout, header, rows, "")
 
 
-def _number(text: str) -> str:
+def _number(text: str) -> Entry:
     """Return an entry with the minus of a number as a minus."""
-    return re.sub(r"(?<![\w}])-(?=\d)", r"\\ensuremath{-}", escape(text))
+    latex = re.sub(r"(?<![\w}])-(?=\d)", r"\\ensuremath{-}", escape(text))
+    return Entry(latex, text_width(re.sub(r"-(?=\d)", "−", text)))
 
 
 def _float(
-    caption: str, label: str, kinds: str, header: list[str], rows: list[str], legend: str
+    caption: str,
+    label: str,
+    layout: Layout,
+    header: Sequence[str],
+    rows: Sequence[str],
+    legend: str,
 ) -> str:
+    size = layout.size
     lines = [
-        r"\begin{table}",
+        rf"\begin{{{size.environment}}}",
         r"\centering",
-        r"\small",
-        r"\setlength{\tabcolsep}{4pt}",
+        size.type,
+        rf"\setlength{{\tabcolsep}}{{{size.separation}pt}}",
         rf"\caption{{{caption}}}",
         rf"\label{{{label}}}",
+        r"\par\smallskip",
         SHRUNK,
-        rf"\begin{{tabular}}{{{kinds}}}",
+        rf"\begin{{tabular}}{{{layout.kinds}}}",
         r"\toprule",
         *filter(None, header),
         r"\midrule",
@@ -198,10 +298,10 @@ def _float(
         r"\bottomrule",
         r"\end{tabular}}",
         *([rf"\par\smallskip\footnotesize {legend}."] if legend else []),
-        r"\end{table}",
+        rf"\end{{{size.environment}}}",
     ]
     return "\n".join(lines)
 
 
-def _line(entries: Sequence[str]) -> str:
+def _line(entries: Iterable[str]) -> str:
     return " & ".join(entries) + r" \\"

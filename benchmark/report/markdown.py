@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from benchmark.report.card import TITLES, ProtocolCard
 from benchmark.report.model import Cell, ClaimResult, TableReport
 from benchmark.report.verdicts import MEANINGS
-from benchmark.tables.schema import Column, Paper, Row
+from benchmark.tables.schema import Column, Paper, Row, Table
 
 NONE = "–"
 Rows = tuple[list[str], list[list[str]], list[int]]  # header, rows, columns aligned right
@@ -103,11 +103,15 @@ def verdict_cells(cell: Cell) -> tuple[str, ...]:
     )
 
 
-def _published(row: Row, column: Column) -> str:
+def published_score(row: Row, column: Column) -> str:
+    """Return the paper's score for people, with the spread that it prints; a dash for none."""
     spread = row.deviation.get(column.id)
     beside = "" if spread is None else f" ± {points(spread, column.decimals)}"
-    doubt = " (?)" if column.id in row.flags else ""
-    return points(row.published.get(column.id), column.decimals) + beside + doubt
+    return points(row.published.get(column.id), column.decimals) + beside
+
+
+def _published(row: Row, column: Column) -> str:
+    return published_score(row, column) + (" (?)" if column.id in row.flags else "")
 
 
 def claim_cells(result: ClaimResult) -> tuple[str, ...]:
@@ -176,7 +180,7 @@ def layout_rows(report: TableReport) -> Rows:
     Classes go down, and not across, where there is a column for each.
     """
     columns = report.table.columns
-    if any(column.evaluation and column.evaluation.of_class for column in columns):
+    if classes_go_down(report.table):
         return _classes_down(report)
     header = ["row"]
     right: list[int] = []
@@ -189,6 +193,11 @@ def layout_rows(report: TableReport) -> Rows:
         for row in report.table.rows
     ]
     return header, rows, right
+
+
+def classes_go_down(table: Table) -> bool:
+    """Whether there is a column for each class: too many to stand beside each other."""
+    return any(column.evaluation and column.evaluation.of_class for column in table.columns)
 
 
 def _classes_down(report: TableReport) -> Rows:

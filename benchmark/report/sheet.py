@@ -80,7 +80,8 @@ def write_sheet(
     if row not in plan.sheets:
         raise BenchmarkError(near_name(f"row of ours in {plan.table.id}", row, plan.sheets))
     sheet = plan.sheets[row]
-    _check_finished(plan, row, sheet, store, announce)
+    check_finished(plan, (sheet.maps, sheet.labels), store)
+    tell_stale(sheet.labels, store, announce)
     dataset = dataset_of(reading(sheet.labels, store))
     strips = read_strips(dataset, sheet, store, images)
     title = plan.table.row(row).title
@@ -176,7 +177,7 @@ def draw_sheet(strips: Sequence[Strip], classes: Sequence[str], title: str, abou
     width = 2 * MARGIN + len(COLUMNS) * CELL + (len(COLUMNS) - 1) * GAP
     height = HEADER + sum(heights) + len(strips) * CAPTION + (lines + 1) * LEGEND_LINE + 2 * MARGIN
     figure = Figure((width, height), dpi=DPI)
-    _header(figure, title, about)
+    draw_header(figure, title, about, COLUMNS)
     top = height - HEADER
     for strip, tall in zip(strips, heights, strict=True):
         place_text(figure, MARGIN, top - 0.14, _caption(strip), size=7.5, color="0.25")
@@ -202,11 +203,12 @@ def draw_sheet(strips: Sequence[Strip], classes: Sequence[str], title: str, abou
     return figure
 
 
-def _header(figure: Figure, title: str, about: str) -> None:
+def draw_header(figure: Figure, title: str, about: str, columns: Sequence[str]) -> None:
+    """Write a title, what it is about, and a name above every column of cells."""
     height = figure.get_figheight()
     place_text(figure, MARGIN, height - 0.24, title, size=11, weight="bold")
     place_text(figure, MARGIN, height - 0.42, about, size=7.5, color="0.4")
-    for column, name in enumerate(COLUMNS):
+    for column, name in enumerate(columns):
         left = MARGIN + column * (CELL + GAP)
         place_text(figure, left, height - 0.66, name, size=9, weight="bold")
 
@@ -285,14 +287,14 @@ def reading(stage: Stage, store: Store) -> Workspace:
     )
 
 
-def _check_finished(
-    plan: Plan, row: str, sheet: Sheet, store: Store, announce: Callable[[str], None]
-) -> None:
-    for stage in (sheet.maps, sheet.labels):
+def check_finished(plan: Plan, stages: Sequence[Stage], store: Store) -> None:
+    """Raise Unfinished unless all of the stages are in the store."""
+    for stage in stages:
         if store.record(stage) is None:
-            raise Unfinished(
-                f"{stage.label} is not in the store {store.root}: run python -m benchmark run "
-                f"--table {plan.table.id} --profile {plan.profile.id} first, with the same options"
-            )
-    if reason := store.staleness(sheet.labels):
-        announce(f"{sheet.labels.label} is stale ({reason}): run the table again for a new figure")
+            raise Unfinished(f"{stage.label} is not in the store {store.root}: {plan.run_first}")
+
+
+def tell_stale(stage: Stage, store: Store, announce: Callable[[str], None]) -> None:
+    """Say so where the code behind a stage has changed since it was made."""
+    if reason := store.staleness(stage):
+        announce(f"{stage.label} is stale ({reason}): run the table again for a new figure")

@@ -18,6 +18,7 @@ from benchmark.report.difference import (
     change_line,
     difference,
     difference_lines,
+    passes,
 )
 from benchmark.report.document import read_document, report_to_json
 from benchmark.report.model import Measurement
@@ -233,6 +234,36 @@ def test_cells_that_are_not_compared_for_one_reason_share_a_line() -> None:
         "  not comparable  2 cells: the code behind the number has changed: run again",
         "  not comparable  Row c, mIoU: differs in: number of images "
         "(published 57.3; within-noise)",
+        "  no number of this table can be compared: write its results again",
+        "nothing was compared",
+    ]
+
+
+def test_it_passes_where_something_was_compared_and_nothing_regressed() -> None:
+    kept = report(cell("a", THREE), cell("b", THREE))
+    same = difference(kept, kept)
+    new = difference(None, kept)
+    stale = cell("a", THREE, verdict="stale")
+    some = difference(kept, report(stale, cell("b", THREE)))
+    none = difference(kept, report(stale, cell("b", THREE, verdict="stale")))
+    other_images = difference(kept, report(cell("a", THREE), cell("b", THREE), profile="light"))
+    worse = difference(kept, report(cell("a", (1.0,)), cell("b", THREE)))
+    assert [(one.both, one.compared) for one in (same, new, some, none, other_images)] == [
+        (2, 2),
+        (0, 0),
+        (2, 1),
+        (2, 0),
+        (2, 0),
+    ]
+    assert passes([same]) and passes([same, new]) and passes([some])
+    assert not passes([none]) and not passes([other_images])
+    assert not passes([same, none])  # of that table nobody knows
+    assert not passes([new])  # compared with nothing, as after a slip in the folder's name
+    assert not passes([same, worse])
+    assert difference_lines([new])[-1] == difference_lines([other_images])[-1]
+    assert difference_lines([same, other_images])[1:] == [
+        "  not comparable  Table One: differs in: profile",
+        "  no number of this table can be compared: write its results again",
     ]
 
 

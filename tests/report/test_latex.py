@@ -1,14 +1,18 @@
-"""The LaTeX of a report, read back by a small parser: it must be whole and safe to compile."""
+"""The LaTeX of a report, read back by a small parser, and compiled where there is a LaTeX."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
 
 from benchmark.report.build import build_report
 from benchmark.report.latex import escape, render_latex
+from benchmark.report.latex_layout import SIZES, Entry, Group, fit, text_width
 from benchmark.report.marks import MARKS
 from benchmark.report.model import Measurement
 from benchmark.tables import Table, load_table, table_ids
@@ -18,11 +22,11 @@ KNOWN = """ begin end centering small setlength tabcolsep caption label toprule 
 cmidrule multicolumn textsuperscript textrm ensuremath textbackslash textasciitilde textasciicircum
 textless textgreater textbar ldots linewidth par smallskip footnotesize pm cdot times le ge approx
 to circ mu alpha beta lambda Omega sim uparrow downarrow diamond ast emptyset surd bullet
-resizebox ifdim width else fi """
+resizebox ifdim width else fi scriptsize shortstack rlap raggedright hangindent hspace dagger """
 
 
 def commands(text: str) -> set[str]:
-    return set(re.findall(r"\\([A-Za-z]+)", text))
+    return set(re.findall(r"\\([A-Za-z]+)", text.replace(r"\\", " ")))
 
 
 def check_whole(text: str) -> None:
@@ -56,7 +60,8 @@ def check_safe(text: str) -> None:
 
 
 def columns_of(kinds: str) -> int:
-    return len(re.sub(r"p\{[^{}]*\}", "p", kinds))
+    without_space = re.sub(r"@\{\\hspace\{\d+pt\}\}", "", kinds)
+    return len(re.sub(r"p\{[^{}]*\}", "p", without_space))
 
 
 def entries(line: str) -> int:
@@ -67,8 +72,13 @@ def entries(line: str) -> int:
     return sum(int(span[1]) if span else 1 for span in spans)
 
 
+def tabulars(text: str) -> list[tuple[str, str]]:
+    """Return the kinds of columns, and the lines, of every tabular."""
+    return re.findall(r"\\begin\{tabular\}\{([^\n]*)\}\n(.*?)\\end", text, re.S)
+
+
 def check_tabulars(text: str) -> None:
-    found = re.findall(r"\\begin\{tabular\}\{((?:[^{}]|\{[^{}]*\})*)\}\n(.*?)\\end", text, re.S)
+    found = tabulars(text)
     assert found
     for kinds, body in found:
         lines = [line for line in body.splitlines() if line.endswith(r"\\")]
@@ -78,16 +88,109 @@ def check_tabulars(text: str) -> None:
         assert others <= {r"\toprule", r"\midrule", r"\bottomrule", r"\cmidrule"}
 
 
+@pytest.fixture(scope="module")
+def texts(measure: Measure) -> dict[str, tuple[str, str]]:
+    """The LaTeX of every table, without numbers of ours and with three seeds."""
+    found = {}
+    for table in map(load_table, table_ids()):
+        measured = measure(table, rates=[0.6] * len(list(table.measurable())))
+        empty, full = (
+            render_latex(build_report(table, "paper", runs, meaning="What it may claim."))
+            for runs in ({}, measured)
+        )
+        found[table.id] = empty, full
+    return found
+
+
 @pytest.mark.parametrize("table_id", table_ids())
-def test_every_table_is_whole_with_and_without_numbers(table_id: str, measure: Measure) -> None:
+def test_every_table_is_whole_with_and_without_numbers(
+    table_id: str, texts: Mapping[str, tuple[str, str]]
+) -> None:
     table = load_table(table_id)
-    rates = [0.6] * len(list(table.measurable()))
-    for runs in ({}, measure(table, seeds=1, rates=rates)):
-        text = render_latex(build_report(table, "paper", runs))
+    for text in texts[table_id]:
         check_whole(text)
         check_safe(text)
         check_tabulars(text)
-        assert len(re.findall(r"\\begin\{table\}", text)) == 1 + bool(table.claims)
+        assert len(re.findall(r"\\begin\{table\*?\}", text)) == 1 + bool(table.claims)
+
+
+@pytest.mark.parametrize("table_id", ["sgan_table2", "dsna_table6", "eader_perclass"])
+def test_classes_go_down_and_cited_rows_have_no_column_of_ours(
+    table_id: str, texts: Mapping[str, tuple[str, str]]
+) -> None:
+    table = load_table(table_id)
+    kinds, body = tabulars(texts[table_id][1])[0]
+    assert columns_of(kinds) == 1 + len(table.rows) + sum(row.ours for row in table.rows)
+    lines = [line for line in body.splitlines() if line.endswith(r"\\")]
+    assert len(lines) == 2 + 22
+    first, last = table.rows[0].published.values(), table.rows[-1].published.values()
+    for line, left, right in zip(lines[2:], first, last, strict=True):
+        numbers = re.findall(r"(?<=& )\d+\.\d", line)
+        assert numbers[0] == f"{left:.1f}"
+        assert numbers[-2 if table.rows[-1].ours else -1] == f"{right:.1f}"
+
+
+def test_a_layout_is_the_first_that_holds_the_table() -> None:
+    number = Entry("12.3", text_width("12.3"))
+    assert number.width == pytest.approx(17.8)
+
+    def chosen(titles: list[str], columns: int) -> tuple[str, str, bool]:
+        groups = [Group("", ("",), ((number,),))] * columns
+        layout = fit(titles, groups)
+        return layout.size.environment, layout.size.type, layout.first is not None
+
+    # a column takes 0.93 * 17.8 + 8 = 24.6 in small type, 0.86 * 17.8 + 6 = 21.3 in the next
+    assert chosen(["n"], 8) == ("table", r"\small", False)  # 8 + 4.9 + 8 * 24.6 = 209.4 of 221
+    assert chosen(["n"], 9) == ("table", r"\footnotesize", False)  # 6 + 4.6 + 9 * 21.3 = 202.4
+    assert chosen(["n"], 10) == ("table*", r"\small", False)  # 6 + 4.6 + 10 * 21.3 = 223.7
+    assert chosen(["n"], 18) == ("table*", r"\footnotesize", False)  # 8 + 4.9 + 18 * 24.6 = 454.9
+    assert chosen(["n"], 22) == ("table*", r"\scriptsize", False)  # 6 + 4.6 + 22 * 21.3 = 479.4
+    assert chosen(["word " * 30], 3) == ("table*", r"\small", True)  # broken into lines
+
+
+def test_a_broken_title_gets_the_room_that_is_left() -> None:
+    entry = Entry("", 100.0, 10.0)
+    layout = fit(["word " * 30], [Group("", ("",), ((entry,),))], [SIZES[2]])
+    assert layout.first == pytest.approx(452 - 8 - (0.93 * 100 + 0.8 * 10 + 8))
+    assert layout.kinds == "p{335pt}r"
+
+
+def test_heads_are_broken_where_they_are_wider_than_their_columns() -> None:
+    pair = ((Entry("", 20.0),), (Entry("", 40.0),))
+    layout = fit(["n"], [Group("mIoU val w/o CRF", ("", ""), pair, gap=3)])
+    # 0.93 * 60 + 8 + 3 = 66.8 points; "mIoU val w/o" takes 0.93 * 69.2 = 64.3, with CRF 89.2
+    assert layout.heads == [["mIoU val w/o", "CRF"]]
+    assert layout.kinds == r"lr@{\hspace{11pt}}r"
+
+
+PAPER = r"""\documentclass[twocolumn,%s]{article}
+\usepackage[utf8]{inputenc}
+\usepackage{booktabs,graphicx}
+\renewcommand{\resizebox}[3]{#3}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+@pytest.mark.parametrize("paper", ["a4paper", "letterpaper"])
+def test_every_table_compiles_and_fits_the_page_without_being_shrunk(
+    paper: str, texts: Mapping[str, tuple[str, str]], tmp_path: Path
+) -> None:
+    parts = []
+    for table_id, both in texts.items():
+        for text in both:
+            parts += [rf"\typeout{{now {table_id}}}", text, r"\clearpage"]
+    (tmp_path / "paper.tex").write_text(PAPER % (paper, "\n".join(parts)), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    finished = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, encoding="latin-1", timeout=120
+    )
+    assert finished.returncode == 0, finished.stdout[-2000:]
+    wide = re.findall(r"now (\w+)|Overfull \\[hv]box \((\d+\.\d+)pt", finished.stdout)
+    assert not [points for _, points in wide if points and float(points) > 1], wide
+    assert "Float too large" not in finished.stdout
 
 
 def test_ours_stands_beside_the_published_value_with_its_mark(
@@ -97,7 +200,8 @@ def test_ours_stands_beside_the_published_value_with_its_mark(
     cell = report.by_place["seenet", "val"]
     text = render_latex(report)
     assert cell.verdict == "differs"
-    shown = rf"{cell.mean:.1f} \ensuremath{{\pm}} {cell.sd:.1f} $\downarrow$"
+    spread = rf"{{\scriptsize\,\ensuremath{{\pm}} {cell.sd:.1f}}}"
+    shown = rf"{cell.mean:.1f}{spread} $\downarrow$"
     assert rf"3 SeeNet (ours) & 57.3 & {shown} \\" in text
     assert r"$\downarrow$ our runs lie below the published value" in text
     result = report.claims[0]
