@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark.commands.options import (
+    ALL,
     Jobs,
     Json,
     KeepStale,
@@ -156,7 +157,7 @@ def diff(
     profile = load_profile(given.profile).id
     folder = results / profile
     if against:
-        tables = split_tables(table) if table != "all" else tables_in(against / profile, folder)
+        tables = split_tables(table) if table != ALL else tables_in(against / profile, folder)
         then = written_documents(against / profile, tables)
         now = written_documents(folder, tables)
     else:

@@ -20,6 +20,7 @@ from benchmark.report.markdown import (
     verdict_rows,
 )
 from benchmark.report.model import TableReport
+from benchmark.report.verdicts import seeds_text
 
 STYLES = {
     "exact": "green",
@@ -48,8 +49,9 @@ def print_report(
         console = Console(file=console.file, width=PLAIN_WIDTH, no_color=True)
     table = report.table
     console.print(Text(f"{table.title}: {table.source}", style="bold"))
-    seeds = f"{report.seeds} seed{'' if report.seeds == 1 else 's'}"
-    about = f"profile {report.profile}, {seeds}. {' '.join(report.meaning.split())}"
+    about = (
+        f"profile {report.profile}, {seeds_text(report.seeds)}. {' '.join(report.meaning.split())}"
+    )
     console.print(Text(about.rstrip()))
     if has_layout(report):
         _print(console, *layout_rows(report))

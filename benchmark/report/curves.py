@@ -151,7 +151,9 @@ def _series(
     y: Scale,
 ) -> Series:
     known = [
-        (x(a), y(v), f"{a:g}: {v:.1f}") for a, v in zip(xs, values, strict=True) if v is not None
+        (x(a), y(v), f"{a:g}: {v:.1f}{_spread(span)}")
+        for a, v, span in zip(xs, values, spans, strict=True)
+        if v is not None
     ]
     pieces = [
         _path([(x(xs[i]), y(value)) for i in piece if (value := values[i]) is not None])
@@ -167,6 +169,10 @@ def _series(
         bands.append(_path([*upper, *lower]))
     end = (known[-1][0] + 8, known[-1][1]) if known else (0.0, 0.0)
     return Series(kind, label, end, tuple(pieces), tuple(bands), tuple(known))
+
+
+def _spread(span: Sequence[float] | None) -> str:
+    return f" ({span[0]:.1f} to {span[1]:.1f} for one run)" if span else ""
 
 
 def _stretches(present: Sequence[bool]) -> list[list[int]]:

@@ -20,7 +20,7 @@ from benchmark.report.markdown import (
 )
 from benchmark.report.marks import mark
 from benchmark.report.model import TableReport
-from benchmark.report.verdicts import MEANINGS
+from benchmark.report.verdicts import MEANINGS, seeds_text
 from benchmark.tables.schema import Column, Row
 
 SPECIAL = {
@@ -144,10 +144,10 @@ def _scores(report: TableReport) -> str:
         _line([_title(title, layout), *(entry.latex for entry in entries)])
         for title, *entries in zip(titles, *columns, strict=True)
     ]
-    seeds = f"{report.seeds} seed{'' if report.seeds == 1 else 's'}"
     caption = (
         f"{escape(table.title)}: {escape(table.source)}, beside ours. "
-        f"Profile {escape(report.profile)}, {seeds}; scores in points. {escape(report.meaning)}"
+        f"Profile {escape(report.profile)}, {seeds_text(report.seeds)}; scores in points. "
+        f"{escape(report.meaning)}"
     )
     return _float(caption.strip(), f"tab:{table.id}", layout, header, rows, _legend(report))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from benchmark.report.card import TITLES, ProtocolCard
 from benchmark.report.model import Cell, ClaimResult, TableReport
-from benchmark.report.verdicts import MEANINGS
+from benchmark.report.verdicts import MEANINGS, seeds_text
 from benchmark.tables.schema import Column, Paper, Row, Table
 
 NONE = "–"
@@ -139,9 +139,9 @@ def _source(paper: Paper | None) -> str:
 
 
 def _profile(report: TableReport) -> str:
-    seeds = f"{report.seeds} seed{'' if report.seeds == 1 else 's'}"
     data = "; ".join(f"{name}: {value}" for name, value in report.data.items())
-    parts = [f"**Profile {report.profile}**, {seeds}, {report.date or 'no run yet'}."]
+    seeds, date = seeds_text(report.seeds), report.date or "no run yet"
+    parts = [f"**Profile {report.profile}**, {seeds}, {date}."]
     parts += [_line(report.meaning)] if report.meaning else []
     parts += [f"Data: {data}."] if data else []
     return " ".join(parts)

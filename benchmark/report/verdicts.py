@@ -93,4 +93,9 @@ def compare(values: Sequence[float], published: float, decimals: int = 1) -> Jud
 
 def no_noise_estimate(seeds: int) -> str:
     """Return the caveat that goes with fewer than three seeds."""
-    return f"{seeds} seed{'' if seeds == 1 else 's'}: no noise estimate"
+    return f"{seeds_text(seeds)}: no noise estimate"
+
+
+def seeds_text(number: int) -> str:
+    """Return e.g. ``3 seeds``."""
+    return f"{number} seed{'' if number == 1 else 's'}"

@@ -8,7 +8,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -102,52 +103,67 @@ def write_index(results: Path) -> Path:
 
 
 def render_index(results: Path) -> str:
-    """Return the index: one line a table and profile."""
-    folders = sorted({path.parent for path in results.glob("*/*.json")})
-    rows = [
-        _index_row(folder / f"{table}.json", document)
-        for folder in folders
-        for table, document in read_documents(folder).items()
-    ]
-    header = ("table", "profile", "date", "seeds", "cells", "claims", "files")
-    pages = sorted(results.glob(f"*/{PAGE}"))
-    links = ", ".join(f"[{page.parent.name}]({page.parent.name}/{PAGE})" for page in pages)
+    """Return the index: for every profile what there is in all, then one line a table."""
+    folders = {path.parent for name in ("*/*.json", f"*/{PAGE}") for path in results.glob(name)}
     parts = [
         "# Results",
-        "Written by `python -m benchmark`; do not edit. One line a table and profile. "
-        "Cells count our rows only; what the verdicts mean stands in every report.",
-        *(
-            [f"Everything of a profile on one page, to open in a browser: {links}."]
-            if pages
-            else []
-        ),
-        markdown_table(header, rows, (3,)) if rows else "No table has been run yet.",
+        "Written by `python -m benchmark`; do not edit. Cells count our rows only; what the "
+        "verdicts mean stands in every report.",
+        *(part for folder in sorted(folders) for part in _profile(folder)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts if folders else [*parts, "No table has been run yet."]) + "\n"
+
+
+def _profile(folder: Path) -> list[str]:
+    """Return the part of the index on one profile, results/PROFILE."""
+    documents = read_documents(folder)
+    known = [document for document in documents.values() if document]
+    header = ("table", "date", "seeds", "cells", "claims", "files")
+    rows = [_index_row(folder / f"{name}.json", document) for name, document in documents.items()]
+    page = (
+        f"On one page, to open in a browser: [{folder.name}]({folder.name}/{PAGE})."
+        if (folder / PAGE).is_file()
+        else ""
+    )
+    return [
+        f"## Profile {folder.name}",
+        " ".join(filter(None, (_total(known), page))) or "No table of it can be read.",
+        *([markdown_table(header, rows, (2,))] if rows else []),
+    ]
+
+
+def _total(documents: Sequence[Mapping[str, Any]]) -> str:
+    """Return what several tables come to together; empty without any."""
+    if not documents:
+        return ""
+    cells, claims = Counter[str](), Counter[str]()
+    for document in documents:
+        cells.update(document["verdicts"])
+        claims.update(document["claim_verdicts"])
+    tables = f"{len(documents)} table{'' if len(documents) == 1 else 's'}"
+    return f"{tables}; cells: {_counts(cells)}; claims: {_counts(claims)}."
 
 
 def _index_row(path: Path, document: Mapping[str, Any] | None) -> tuple[str, ...]:
-    profile, table = path.parent.name, path.stem
-    link = f"{profile}/{table}"
+    table, link = path.stem, f"{path.parent.name}/{path.stem}"
     if document is None:
-        return (
-            table,
-            profile,
-            "",
-            "",
-            "not readable: run the table again",
-            "",
-            f"[json]({link}.json)",
-        )
+        unreadable = "not readable: run the table again"
+        return table, "", "", unreadable, "", f"[json]({link}.json)"
     return (
         f"[{document['title']}]({link}.md) `{table}`",
-        profile,
         document["date"],
-        str(document["seeds"]),
+        _seeds(document),
         _counts(document["verdicts"]),
         _counts(document["claim_verdicts"]),
         ", ".join(f"[{suffix}]({link}.{suffix})" for suffix in ("csv", "json", *_drawn(path))),
     )
+
+
+def _seeds(document: Mapping[str, Any]) -> str:
+    """Return the number of seeds behind our numbers; the fewest and the most, where they differ."""
+    numbers = {len(cell["seeds"]) for cell in document["cells"] if cell["seeds"]} or {0}
+    fewest, most = min(numbers), max(numbers)
+    return f"{most}" if fewest == most else f"{fewest} to {most}"
 
 
 def _drawn(path: Path) -> list[str]:
@@ -156,4 +172,4 @@ def _drawn(path: Path) -> list[str]:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {verdict}" for verdict, number in counts.items()) or "none"
+    return ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "none"

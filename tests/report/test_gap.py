@@ -159,7 +159,8 @@ def test_the_text_says_where_the_points_are(plans: tuple[Plan, Plan], store: Sto
 def test_before_ours_is_run_the_files_stand_alone(plans: tuple[Plan, Plan], tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     with pytest.raises(
-        BenchmarkError, match=r"run --table dsna_table3 --rows sec --from labels=\.\.\. first"
+        BenchmarkError,
+        match=r"run --table dsna_table3 --profile \w+ --rows sec --from labels=\.\.\. first",
     ):
         build_gap(*plans, store)
     run(plans[1], store, FROM_FILES)

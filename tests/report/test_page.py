@@ -19,13 +19,13 @@ from PIL import Image
 
 from benchmark.report.build import build_report
 from benchmark.report.card import ProtocolCard
-from benchmark.report.document import read_document
+from benchmark.report.document import read_document, report_to_json
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.page import render_page, write_page
 from benchmark.report.page.figures import MOST_BYTES, read_figures
 from benchmark.report.page.scores import score_table
 from benchmark.report.writers import write_report
-from benchmark.tables import Table
+from benchmark.tables import Table, load_table
 
 Measure = Callable[..., dict[tuple[str, str], Measurement]]
 Change = Callable[[ProtocolCard], ProtocolCard]
@@ -271,6 +271,25 @@ def test_a_column_shows_the_parts_it_has(folder: Path) -> None:
         several["columns"].append(several["columns"][0] | {"id": name, "title": name})
     assert heads(several)["mIoU (attention map)"] == ("paper", "ours")
     assert heads(several)["a"] == ("paper",)
+
+
+def test_scores_of_every_class_go_down_and_rows_across(measure: Measure) -> None:
+    table = load_table("dsna_table6")
+    rates = [0.6] * len(list(table.measurable()))
+    shown = score_table(report_to_json(build_report(table, "paper", measure(table, rates=rates))))
+    assert [(head.title, head.parts) for head in shown.heads] == [
+        ("VGG-16  val", ("paper", "ours")),
+        ("VGG-16  test", ("paper",)),
+        ("ResNet-101  val", ("paper", "ours")),
+        ("ResNet-101  test", ("paper",)),
+    ]
+    assert [line.title for line in shown.lines] == [one.title for one in table.score_columns]
+    published = [row.published["cat"] for row in table.rows]
+    (cat,) = (line for line in shown.lines if line.title == "IoU cat")
+    printed = [entry.text for entry in cat.entries if entry.kind == "paper"]
+    assert printed == [f"{value:.1f}" for value in published]
+    assert [bool(entry.target) for entry in cat.entries] == [False, True, False] * 2
+    assert (shown.first, cat.kind) == ("score", "")
 
 
 def test_a_long_digest_is_whole_in_the_details_alone(folder: Path) -> None:

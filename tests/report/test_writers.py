@@ -14,7 +14,7 @@ import pytest
 
 from benchmark.report.build import build_report
 from benchmark.report.card import ProtocolCard
-from benchmark.report.document import KEYS
+from benchmark.report.document import KEYS, report_to_json
 from benchmark.report.markdown import escape, markdown_table
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.writers import CSV_HEADER, render_index, write_index, write_report
@@ -243,17 +243,34 @@ def test_index_counts_verdicts_and_claims(
     (tmp_path / "light").mkdir()
     (tmp_path / "light" / "broken.json").write_text("{")
     text = write_index(tmp_path).read_text()
-    (table,) = read_tables(text)
+    light, paper_table, scenes = read_tables(text)
     paper = ", ".join(f"{n} {name}" for name, n in report2.verdict_counts().items())
     claims = ", ".join(f"{n} {name}" for name, n in report2.claim_counts().items())
     assert sum(report2.verdict_counts().values()) == 6
-    assert [row[1:6] for row in table[1:]] == [
-        ["light", "", "", "not readable: run the table again", ""],
-        ["paper", "2026-03-04", "1", paper, claims],
-        ["scenes", "2026-03-04", "3", "3 not-comparable", "2 holds"],
-    ]
+    assert light[1][1:5] == ["", "", "not readable: run the table again", ""]
+    assert paper_table[1][1:5] == ["2026-03-04", "1", paper, claims]
+    assert scenes[1][1:5] == ["2026-03-04", "3", "3 not-comparable", "2 holds"]
+    assert "## Profile light\n\nNo table of it can be read.\n" in text
+    assert "## Profile scenes\n\n1 table; cells: 3 not-comparable; claims: 2 holds.\n" in text
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (tmp_path / link).is_file()
+
+
+def test_index_adds_up_the_tables_of_a_profile_and_says_where_seeds_are_missing(
+    table1: Table, measure: Measure, tmp_path: Path
+) -> None:
+    whole = report_to_json(build_report(table1, "paper", measure(table1)))
+    started = report_to_json(build_report(table1, "paper", measure(table1)))
+    started["cells"][0]["seeds"] = [0]
+    for name, document in (("one", whole), ("two", started)):
+        path = tmp_path / "paper" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(document))
+    text = render_index(tmp_path)
+    (table,) = read_tables(text)
+    assert [row[2] for row in table[1:]] == ["3", "1 to 3"]
+    twice = ", ".join(f"{2 * number} {name}" for name, number in whole["verdicts"].items())
+    assert f"2 tables; cells: {twice}; claims:" in text
 
 
 def test_a_stale_value_is_still_shown(table1: Table, measure: Measure, tmp_path: Path) -> None:

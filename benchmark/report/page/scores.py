@@ -18,7 +18,7 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Head:
-    """A column of the paper, and what stands below it."""
+    """What stands above some columns of the page, and their names."""
 
     title: str
     parts: tuple[str, ...]
@@ -41,7 +41,7 @@ class Line:
     """One row of a score table."""
 
     title: str
-    ours: bool
+    kind: str  # "ours" | "cited", or empty where rows of the paper go across
     entries: tuple[Entry, ...]
 
 
@@ -51,6 +51,7 @@ class ScoreTable:
 
     heads: tuple[Head, ...]
     lines: tuple[Line, ...]
+    first: str  # what the first column holds
     wide: bool  # several scores a row: a verdict is a mark beside its number
     grouped: bool  # a column has several parts, so that its title stands above them
 
@@ -69,6 +70,9 @@ TITLES_OF_PARTS = {
 MOST_WHOLE = 4
 """Scores a row, above which intervals and differences are left to the details."""
 
+MOST_ACROSS = 12
+"""Scores a row, above which they go down, and the rows across: a score for every class does."""
+
 
 def slug(*parts: str) -> str:
     """Return an id for the page: letters, digits, hyphens and underscores alone."""
@@ -81,6 +85,8 @@ def slug(*parts: str) -> str:
 def score_table(document: Document) -> ScoreTable:
     """Return the scores in the paper's layout, without the parts that stand nowhere."""
     scores = [column for column in document["columns"] if column["kind"] == "score"]
+    if len(scores) > MOST_ACROSS:
+        return _scores_down(document, scores)
     wide = len(scores) > 1
     crowded = len(scores) > MOST_WHOLE
     cells = {(cell["row"], cell["column"]): cell for cell in document["cells"]}
@@ -100,13 +106,35 @@ def score_table(document: Document) -> ScoreTable:
             for index, kind in enumerate(parts[column["id"]]):
                 cell = cells.get((row["id"], column["id"]))
                 entries.append(_entry(kind, document, row, column, cell, index == 0))
-        lines.append(Line(row["title"], row["ours"], tuple(entries)))
+        lines.append(Line(row["title"], "ours" if row["ours"] else "cited", tuple(entries)))
     heads = tuple(
         Head(column["title"], tuple(TITLES_OF_PARTS[kind] for kind in parts[column["id"]]))
         for column in document["columns"]
     )
     grouped = any(len(head.parts) > 1 for head in heads)
-    return ScoreTable(heads, tuple(lines), wide, grouped)
+    return ScoreTable(heads, tuple(lines), "row", wide, grouped)
+
+
+def _scores_down(document: Document, columns: Sequence[Mapping[str, Any]]) -> ScoreTable:
+    """Return a line a score of the paper, and beside it that of every row."""
+    cells = {(cell["row"], cell["column"]): cell for cell in document["cells"]}
+    places = [
+        (row, index, kind)
+        for row in document["rows"]
+        for index, kind in enumerate(("paper", "ours") if row["ours"] else ("paper",))
+    ]
+    lines = []
+    for column in columns:
+        entries = [
+            _entry(kind, document, row, column, cells.get((row["id"], column["id"])), index == 0)
+            for row, index, kind in places
+        ]
+        lines.append(Line(column["title"], "", tuple(entries)))
+    heads = tuple(
+        Head(row["title"], ("paper", "ours") if row["ours"] else ("paper",))
+        for row in document["rows"]
+    )
+    return ScoreTable(heads, tuple(lines), "score", wide=True, grouped=True)
 
 
 def _parts(
