@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -10,12 +11,26 @@ from benchmark.commands import about, data, methods, rows, scores, tables, weigh
 from benchmark.commands.options import say
 from benchmark.errors import BenchmarkError
 
+PROGRAM = "wsss-benchmark"  # of `python -m benchmark`, too: completion is installed by this name
+
 app = typer.Typer(
     add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Reproduces the published tables of weakly-supervised segmentation, cell by cell.",
 )
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version.", callback=about.version, is_eager=True),
+    ] = False,
+) -> None:
+    """Take the options that belong to no command."""
+
+
 for command in (
     tables.run,
     tables.report,
@@ -54,7 +69,7 @@ app.add_typer(weights_app, name="weights")
 def main() -> None:
     """Run a command; a mistake of the user's is one line on stderr and exit status 2."""
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name=PROGRAM, standalone_mode=False)
     except BenchmarkError as error:
         sys.exit(_complain(str(error)))
     except typer.Abort:
@@ -71,5 +86,6 @@ def main() -> None:
 
 
 def _complain(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # empty where help was shown instead
+        print(f"error: {' '.join(message.split())}", file=sys.stderr)
     return 2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark import completion
 from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
@@ -30,7 +31,10 @@ class LabelSourceName(StrEnum):
     masks = "masks"
 
 
-ProfileName = Annotated[str, typer.Option("--profile", help="scenes, light or paper.")]
+ProfileName = Annotated[
+    str,
+    typer.Option("--profile", help="scenes, light or paper.", autocompletion=completion.profiles),
+]
 Data = Annotated[Path | None, typer.Option("--data", help="Folder in VOC layout.")]
 Classes = Annotated[
     str | None, typer.Option("--classes", help="Evaluated classes, comma-separated; else all 20.")

@@ -21,6 +21,15 @@ class Listed(StrEnum):
     stages = "stages"
 
 
+def version(wanted: bool) -> None:
+    """Print the version of the installed package, which pyproject.toml alone states."""
+    if wanted:
+        from importlib.metadata import version as installed
+
+        print(f"wsss-benchmark {installed('wsss-benchmark')}")
+        raise typer.Exit
+
+
 def list_(what: Listed, as_json: Json = False) -> None:
     """List tables, methods, profiles or stages."""
     from benchmark.listing import listed, print_listed

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark import completion
 from benchmark.commands.options import Json, print_json
 from benchmark.errors import BenchmarkError
 from benchmark.given import (
@@ -53,7 +54,12 @@ def check(
     labels: Labels = None,
     labels_csv: LabelsCsv = None,
     profile: Annotated[
-        str | None, typer.Option("--profile", help="paper: is the folder VOC 2012, and all of it?")
+        str | None,
+        typer.Option(
+            "--profile",
+            help="paper: is the folder VOC 2012, and all of it?",
+            autocompletion=completion.profiles,
+        ),
     ] = None,
     weights: WeightFiles = None,
     saliency: SaliencyFolder = None,

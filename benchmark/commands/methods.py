@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmark import completion
 from benchmark.commands.options import Json, print_json
 
 
@@ -27,7 +28,12 @@ def new(
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="Name of a method; see `list methods`.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Name of a method; see `list methods`.", autocompletion=completion.methods
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Check that a method keeps its contract, on tiny images; exit 1 if it does not."""

@@ -9,12 +9,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark import completion
+
 if TYPE_CHECKING:
     from benchmark.store import Store
 
-Table = Annotated[str, typer.Option("--table", help="Id of a table; see `list tables`.")]
+Table = Annotated[
+    str,
+    typer.Option(
+        "--table", help="Id of a table; see `list tables`.", autocompletion=completion.table
+    ),
+]
 Tables = Annotated[
-    str, typer.Option("--table", help="Ids of tables, comma-separated, or all; see `list tables`.")
+    str,
+    typer.Option(
+        "--table",
+        help="Ids of tables, comma-separated, or all; see `list tables`.",
+        autocompletion=completion.tables,
+    ),
+]
+Row = Annotated[
+    str,
+    typer.Option(
+        "--row",
+        help="Id of one of the table's rows that we run.",
+        autocompletion=completion.row,
+    ),
 ]
 Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, 3 for an interval.")]
 StoreFolder = Annotated[
@@ -29,9 +49,17 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Stages made at once; by default one a GPU, or one a core."),
 ]
-Rows = Annotated[str | None, typer.Option("--rows", help="Only these rows, comma-separated ids.")]
+Rows = Annotated[
+    str | None,
+    typer.Option(
+        "--rows", help="Only these rows, comma-separated ids.", autocompletion=completion.rows
+    ),
+]
 OneRow = Annotated[
-    str | None, typer.Option("--rows", help="The row that the files of --from are for.")
+    str | None,
+    typer.Option(
+        "--rows", help="The row that the files of --from are for.", autocompletion=completion.row
+    ),
 ]
 
 ALL = "all"

@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from benchmark import completion
 from benchmark.commands.options import (
     ALL,
     Jobs,
     Json,
     Results,
+    Row,
     Seeds,
     StoreFolder,
     Table,
@@ -26,7 +28,12 @@ from benchmark.given import Given, takes_given
 def figures(
     table: Table,
     row: Annotated[
-        str, typer.Option("--row", help="Id of one of the table's rows that we run, or `all`.")
+        str,
+        typer.Option(
+            "--row",
+            help="Id of one of the table's rows that we run, or `all`.",
+            autocompletion=completion.row_or_all,
+        ),
     ],
     given: Given,
     images: Annotated[int, typer.Option("--images", min=1, max=20, help="Number of images.")] = 8,
@@ -48,7 +55,7 @@ def figures(
 @takes_given
 def context(
     table: Table,
-    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    row: Row,
     image: Annotated[str, typer.Option("--image", help="Id of an image of train or val.")],
     pixel: Annotated[
         list[str], typer.Option("--pixel", help="X,Y from the upper left; may be given again.")
@@ -69,7 +76,14 @@ def context(
 @takes_given
 def gap(
     table: Table,
-    row: Annotated[str, typer.Option("--row", help="Id of the row that was started from files.")],
+    row: Annotated[
+        str,
+        typer.Option(
+            "--row",
+            help="Id of the row that was started from files.",
+            autocompletion=completion.row,
+        ),
+    ],
     given: Given,
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
@@ -91,7 +105,7 @@ def gap(
 @takes_given
 def submit(
     table: Table,
-    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    row: Row,
     given: Given,
     out: Annotated[Path, typer.Option("--out", help="The archive.")] = Path("submission.tar.gz"),
     store: StoreFolder = Path("store"),

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from benchmark.commands.options import Results, Table
+from benchmark.commands.options import Results, Row, Table
 from benchmark.given import ProfileName
 
 
 def add(
     table: Table,
-    row: Annotated[str, typer.Option("--row", help="Id of one of the table's rows that we run.")],
+    row: Row,
     column: Annotated[str, typer.Option("--column", help="Id of a column that waits for it.")],
     value: Annotated[float, typer.Option("--value", help="The server's mean, in points.")],
     link: Annotated[str, typer.Option("--link", help="The server's page of the submission.")],
