@@ -102,10 +102,17 @@ class Given:
 
         return make_plan(table, *self.chosen(), range(seeds), released)
 
-    def plans(self, seeds: Mapping[str, int], announce: Callable[[str], None]) -> tuple[Plan, ...]:
+    def plans(
+        self,
+        seeds: Mapping[str, int],
+        announce: Callable[[str], None],
+        *,
+        files_needed: bool = True,
+    ) -> tuple[Plan, ...]:
         """Return the plans of several tables, by id with their number of seeds.
 
-        Tables that the profile cannot measure are announced and left out.
+        Tables that the profile cannot measure are announced and left out. Without files needed
+        the plans can be counted, not run.
         """
         from benchmark.plan import make_plans
         from benchmark.tables import load_table
@@ -113,7 +120,7 @@ class Given:
         if self.released:
             raise BenchmarkError("--from is for one row of one table: name it with --table")
         tables = [(load_table(table), range(number)) for table, number in seeds.items()]
-        return make_plans(tables, *self.chosen(), announce)
+        return make_plans(tables, *self.chosen(), announce, files_needed=files_needed)
 
     def chosen(self) -> tuple[Profile, UserFiles]:
         """Return the profile and the user's files; BenchmarkError where a name is wrong."""

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -64,7 +64,7 @@ class StageGraph:
         self._folder_digest = cache(folder_digest)
         self.voc: VocDataset | None = None
         if isinstance(profile.data, VocFolder):
-            self.voc = open_user_data(profile.data, files)
+            self.voc = self._open(profile.data)
         check_files(profile, files)
 
     # Data and initial weights
@@ -119,7 +119,7 @@ class StageGraph:
     def backbone(self, name: str) -> Stage:
         """Keep the initial weights ``name`` of the profile."""
         weights = self.profile.weights[name]
-        path = weights_path(self.profile, self.files, name)
+        path = self._weights_path(name)
         return Stage(
             name="backbone",
             config={
@@ -174,7 +174,7 @@ class StageGraph:
                 "recipe that need none"
             )
         if settings.kind == "folder":
-            folder = saliency_folder(self.profile, self.files)
+            folder = self._saliency_folder()
             config = {**config, "source": "folder", "digest": self._folder_digest(folder)}
             locations = {**locations, "saliency": str(folder)}
         else:
@@ -612,7 +612,22 @@ class StageGraph:
             code=("benchmark.stages.score", *READING, "benchmark.metrics"),
         )
 
+    # The user's files
+
+    def _open(self, settings: VocFolder) -> VocDataset:
+        return open_user_data(settings, self.files)
+
+    def _weights_path(self, name: str) -> Path:
+        return weights_path(self.profile, self.files, name)
+
+    def _saliency_folder(self) -> Path:
+        return saliency_folder(self.profile, self.files)
+
     # Lookups
+
+    def image_counts(self, splits: Iterable[str]) -> dict[str, int]:
+        """Return how many images there are of ``train``, ``val``..., by the data's own names."""
+        return {self.split(split): len(self._ids(split)) for split in splits}
 
     def family(self, row: Row) -> Segmentation:
         """Return the row's segmentation family at this scale."""

@@ -19,6 +19,7 @@ from benchmark.report.card import ProtocolCard
 from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
 from benchmark.user_files import UserFiles
+from benchmark.without_files import GraphWithoutFiles
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Plan:
     """Row id -> what its figure shows."""
     released: Released = field(default_factory=dict)
     """The released files that its one row is started from."""
+    images: Mapping[str, int] = field(default_factory=dict)
+    """How many images each split has that is trained on or scored, by the data's own names."""
 
     @property
     def name(self) -> str:
@@ -154,13 +157,16 @@ def make_plans(
     profile: Profile,
     files: UserFiles,
     announce: Callable[[str], None],
+    *,
+    files_needed: bool = True,
 ) -> tuple[Plan, ...]:
     """Return the plans of several tables, each with its seeds; the user's files are read once.
 
     Tables that the profile cannot measure are announced and left out. Raises BenchmarkError as
-    ``make_plan`` does, and where no table is left.
+    ``make_plan`` does, and where no table is left. With ``files_needed`` off the plans are there
+    to be counted: files that are not given are taken as they should be.
     """
-    graph = StageGraph(profile, files)
+    graph = StageGraph(profile, files) if files_needed else GraphWithoutFiles(profile, files)
     plans = []
     for table, seeds in tables:
         try:
@@ -219,7 +225,13 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
         {**graph.described(), **_started_from(graph)},
         sheets,
         graph.released,
+        graph.image_counts({"train", "val", *(_split(cell.column) for cell in cells)}),
     )
+
+
+def _split(column: Column) -> str:
+    assert column.evaluation is not None
+    return column.evaluation.split
 
 
 def _absence(graph: StageGraph, row: Row, column: Column) -> str:

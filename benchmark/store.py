@@ -326,11 +326,11 @@ class Store:
     def typical_seconds(self, stage: Stage) -> float | None:
         """Return the median time of the records most like the stage, None without any.
 
-        Like means: of the same name, of the same "profile" if the config has one, and with the
-        most equal entries in the config.
+        Like means: of the same name, of the same scale (``_scale``), and with the most equal
+        entries in the config.
         """
-        profile = stage.config.get("profile")
-        found = [r for r in self._records(stage.name) if r.config.get("profile") == profile]
+        scale = _scale(stage.config)
+        found = [r for r in self._records(stage.name) if _scale(r.config) == scale]
         if not found:
             return None
         likeness = [sum(r.config.get(k) == v for k, v in stage.config.items()) for r in found]
@@ -358,6 +358,19 @@ class Store:
 
     def _base(self, stage: Stage) -> Path:
         return self.root / "scratch" / stage.key
+
+
+def _scale(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what decides how much work a stage is: images, network, and length of its training."""
+    data, recipe, backbone = (config.get(key) for key in ("data", "recipe", "backbone"))
+    steps = ("iterations", "batch_size", "crop")
+    return (
+        data.get("name") if isinstance(data, Mapping) else None,
+        [recipe.get(key) for key in steps] if isinstance(recipe, Mapping) else None,
+        backbone.get("architecture") if isinstance(backbone, Mapping) else None,
+        config.get("config"),
+        config.get("size"),
+    )
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:

@@ -331,14 +331,39 @@ def test_typical_seconds_is_the_median_of_the_most_alike(store: Store) -> None:
         store.commit(stage, workspace, {}, started="", seconds=seconds, peak_memory_mb=0)
 
     for seed, seconds in enumerate([1.0, 2.0, 9.0]):
-        record(seconds, profile="small", method="x", seed=seed)
-    record(50.0, profile="small", method="y", seed=9)
-    record(7000.0, profile="large", method="x", seed=0)
-    wanted = {"profile": "small", "method": "x", "seed": 77}
+        record(seconds, data={"name": "small"}, method="x", seed=seed)
+    record(50.0, data={"name": "small"}, method="y", seed=9)
+    record(7000.0, data={"name": "large"}, method="x", seed=0)
+    wanted = {"data": {"name": "small"}, "method": "x", "seed": 77}
     assert store.typical_seconds(Stage("maps", wanted)) == 2.0
     assert store.typical_seconds(Stage("maps", wanted | {"method": "y"})) == 50.0
-    assert store.typical_seconds(Stage("maps", {"profile": "medium"})) is None
+    assert store.typical_seconds(Stage("maps", {"data": {"name": "medium"}})) is None
     assert store.typical_seconds(Stage("labels", wanted)) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"recipe": {"iterations": 25_000, "batch_size": 16, "crop": 80}},
+        {"recipe": {"iterations": 400, "batch_size": 16, "crop": 224}},
+        {"backbone": {"architecture": "resnet"}},
+        {"config": "deeplab_voc12.py"},
+        {"size": 224},
+        {"data": {"name": "VOC 2012"}},
+    ],
+)
+def test_times_of_another_scale_say_nothing(store: Store, other: dict[str, object]) -> None:
+    config: dict[str, object] = {
+        "recipe": {"iterations": 400, "batch_size": 16, "crop": 80, "colour": 0.1},
+        "backbone": {"architecture": "vgg16"},
+        "config": "deeplab_scenes.py",
+        "size": 96,
+    }
+    made = Stage("attention", config)  # type: ignore[arg-type]
+    store.commit(made, store.prepare(made), {}, started="", seconds=70, peak_memory_mb=0)
+    recipe = {"iterations": 400, "batch_size": 16, "crop": 80, "colour": 0.0}
+    assert store.typical_seconds(Stage("attention", config | {"recipe": recipe})) == 70  # type: ignore[arg-type]
+    assert store.typical_seconds(Stage("attention", config | other)) is None  # type: ignore[arg-type]
 
 
 # Stores that cannot be used

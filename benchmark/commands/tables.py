@@ -110,10 +110,31 @@ def plan(
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
     rows: OneRow = None,
+    hours: Annotated[
+        bool,
+        typer.Option("--hours", help="Show hours on several devices; needs no --data and the like."),
+    ] = False,
+    gpus: Annotated[str, typer.Option(help="With --hours: numbers of devices.")] = "1,8,64",
+    tflops: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, help="With --hours: TFLOP/s assumed of a device, for stages never timed."
+        ),
+    ] = None,
+    finished_too: Annotated[
+        bool,
+        typer.Option("--finished-too", help="With --hours: as if nothing were cached."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show the stages of a table, which are cached, and what the others will cost."""
     _check_one_row(given, rows)
+    if hours:
+        if given.released:
+            raise BenchmarkError("--hours plans whole tables: leave out --from")
+        numbers = dict.fromkeys(split_tables(table), seeds)
+        _print_hours(given, numbers, open_store(store), gpus, tflops, finished_too, as_json)
+        return
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.listing import plan_rows, plans_overview, print_overview, print_plan
 
@@ -126,6 +147,32 @@ def plan(
         print_json(stages)
     else:
         print_plan(stages)
+
+
+def _print_hours(
+    given: Given,
+    seeds: Mapping[str, int],
+    store: Store,
+    gpus: str,
+    tflops: float | None,
+    finished_too: bool,
+    as_json: bool,
+) -> None:
+    from benchmark.hours import hours_markdown, parse_devices, table_hours
+    from benchmark.progress import make_progress
+
+    found = table_hours(
+        given.plans(seeds, say, files_needed=False),
+        store,
+        parse_devices(gpus),
+        operations_per_second=tflops * 1e12 if tflops else None,
+        finished_too=finished_too,
+        progress=make_progress(as_json),
+    )
+    if as_json:
+        print_json({"tflops_assumed": tflops, "tables": [one.to_json() for one in found]})
+    else:
+        print(hours_markdown(found, tflops))
 
 
 @takes_given
