@@ -5,7 +5,7 @@ have a shape and no values, so that the largest network takes a moment and no me
 does depends on values in a few methods (which classes an image holds): those are counted on real
 numbers, on images of ``SMALL`` pixels a side, and scaled by the area.
 
-Not counted: the reading of images, CRFs, random walks, label recipes and scores, which are the CPU's
+Not counted: reading of images, CRFs, random walks, label recipes and scores, which are the CPU's
 work, and what a training does beside its steps (the score of its classifier; seeds and erased
 images between two trainings).
 """

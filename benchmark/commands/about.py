@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from enum import StrEnum
 from typing import Annotated
 
@@ -56,17 +55,22 @@ def doctor(as_json: Json = False) -> None:
 
 def bench(
     groups: Annotated[
-        str | None, typer.Option(help="scoring, crf, loading; comma-separated; else all.")
+        str | None,
+        typer.Option(help="scoring, crf, loading, steps, scaling; comma-separated; else all."),
     ] = None,
+    profile: Annotated[
+        str, typer.Option("--profile", help="Whose training steps are timed: scenes, paper.")
+    ] = "scenes",
     as_json: Json = False,
 ) -> None:
-    """Measure how fast the suite is beside the plain way of doing the same."""
+    """Measure how fast the suite is: beside the plain way, a training step, on several cores."""
     from benchmark.bench import run_benchmarks
     from benchmark.listing import print_listed
     from benchmark.progress import make_progress
 
-    figures = run_benchmarks(split_names(groups), make_progress(as_json))
+    found = run_benchmarks(split_names(groups), make_progress(as_json), profile)
     if as_json:
-        print_json([{**dataclasses.asdict(one), "ratio": one.ratio} for one in figures])
-    else:
-        print_listed([one.shown() for one in figures])
+        print_json([one.to_json() for group in found for one in group])
+        return
+    for group in found:
+        print_listed([one.shown() for one in group])

@@ -112,7 +112,9 @@ def plan(
     rows: OneRow = None,
     hours: Annotated[
         bool,
-        typer.Option("--hours", help="Show hours on several devices; needs no --data and the like."),
+        typer.Option(
+            "--hours", help="Show hours on several devices; needs no --data and the like."
+        ),
     ] = False,
     gpus: Annotated[str, typer.Option(help="With --hours: numbers of devices.")] = "1,8,64",
     tflops: Annotated[

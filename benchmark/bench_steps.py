@@ -1,0 +1,190 @@
+"""Training steps of every method, fed by the real loader and from a batch that stays in memory."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmark.attention import LabelledImages, Trainer, device
+from benchmark.backbones import build_backbone
+from benchmark.flops import VOC_IMAGE, training_step_flops
+from benchmark.method import Batch, Head, Method, TrainingRecipe
+from benchmark.profiles import GeneratedScenes, Profile, load_profile
+from benchmark.progress import SilentProgress
+from benchmark.registry import build_method, parse_options
+from benchmark.seeding import derive
+from benchmark.tables import load_table
+from benchmark.user_files import UserFiles
+from benchmark.without_files import GraphWithoutFiles
+
+TABLE = "methods"
+"""Has every method in a row."""
+CLASSES = 20
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """A method's training step: with several trainings one step of each, summed.
+
+    ``operations``: floating-point ones of a mean step (``benchmark.flops``).
+    """
+
+    method: str
+    device: str
+    batch_size: int
+    loader_seconds: float
+    resident_seconds: float
+    operations: float
+
+    @property
+    def ratio(self) -> float:
+        """The loader's steps in a second over those of the resident batch; 1: loading is free."""
+        return self.resident_seconds / self.loader_seconds
+
+    @property
+    def tflops(self) -> float:
+        """10^12 floating-point operations a second that the real step sustains."""
+        return self.operations / self.loader_seconds / 1e12
+
+    def shown(self) -> dict[str, str]:
+        """Return the times in words, by column."""
+        return {
+            "training step of": f"{self.method}, batch {self.batch_size}, {self.device}",
+            "from the loader": f"{self.loader_seconds:.3g} s",
+            "from a resident batch": f"{self.resident_seconds:.3g} s",
+            "ratio": f"{self.ratio:.2f}",
+            "TFLOP/s": f"{self.tflops:.3g}",
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the times for machines."""
+        return {
+            "group": "steps",
+            **dataclasses.asdict(self),
+            "ratio": self.ratio,
+            "tflops": self.tflops,
+        }
+
+
+def steps(
+    profile: str = "scenes", *, rows: tuple[str, ...] = (), block: int = 4, rounds: int = 3
+) -> list[StepTimes]:
+    """Time a step of every method under a profile, or of some ``rows`` of the methods' table.
+
+    Images are noise of the data set's size and weights are random: neither changes what a step
+    costs. Blocks of ``block`` steps take turns; one uncounted, then ``rounds`` of each kind, of
+    which the median counts.
+    """
+    scale = load_profile(profile)
+    graph = GraphWithoutFiles(scale, UserFiles())
+    chosen = [row for row in load_table(TABLE).rows if not rows or row.id in rows]
+    return [
+        _measured(row.id, graph.attention(row, 0).config, _image_size(scale), block, rounds)
+        for row in chosen
+    ]
+
+
+def _measured(
+    name: str, config: Mapping[str, Any], size: tuple[int, int], block: int, rounds: int
+) -> StepTimes:
+    method = build_method(config["method"], config["options"])
+    recipe: TrainingRecipe = parse_options("recipe", TrainingRecipe, config["recipe"])
+    described = config["backbone"]
+    backbone = build_backbone(described["architecture"], **described["options"])
+    network = method.network(backbone, CLASSES, Head(**described["head"])).to(device())
+    with tempfile.TemporaryDirectory(prefix="wsss_bench_") as scratch:
+        trainer = _TimedTrainer(
+            _noise(2 * recipe.batch_size, size, method),
+            dataclasses.replace(recipe, iterations=block * (rounds + 1)),
+            seed=0,
+            scratch=Path(scratch),
+            progress=SilentProgress(),
+            label=name,
+        )
+        trainer.block = block
+        method.fit(network, trainer)
+    return StepTimes(
+        method=name,
+        device=_device_name(),
+        batch_size=recipe.batch_size,
+        loader_seconds=trainer.loader_seconds,
+        resident_seconds=trainer.resident_seconds,
+        operations=training_step_flops(config),
+    )
+
+
+class _TimedTrainer(Trainer):
+    """Feeds its trainings from the loader and from one batch, in turns, and times both."""
+
+    block = 1
+    loader_seconds = 0.0
+    resident_seconds = 0.0
+
+    def batches(self, start: int, source: Any = None) -> Iterator[tuple[int, Batch]]:
+        """Yield every block of steps twice: as it is loaded, then with the first batch alone.
+
+        The caller's step lies between a yield and the return from it, and so within the times.
+        """
+        loaded = super().batches(start, source)
+        resident: Batch | None = None
+        taken: tuple[list[float], list[float]] = ([], [])
+        for first in range(start, self.recipe.iterations, self.block):
+            begun = _now()
+            for _ in range(self.block):
+                step, batch = next(loaded)
+                resident = resident or batch
+                yield step, batch
+            loading, begun = _now() - begun, _now()
+            assert resident is not None
+            for step in range(first, first + self.block):
+                yield step, dataclasses.replace(resident, step=step)
+            if first > start:
+                taken[0].append(loading / self.block)
+                taken[1].append((_now() - begun) / self.block)
+        self.loader_seconds += statistics.median(taken[0])
+        self.resident_seconds += statistics.median(taken[1])
+
+
+def _now() -> float:
+    """Return the time when all that was asked of the device is done."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _noise(number: int, size: tuple[int, int], method: Method) -> LabelledImages:
+    """Return random images of one or two random classes, with saliency where it is looked at."""
+    rng = np.random.default_rng(derive("bench", "steps"))
+    images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(number)]
+    labels = np.zeros((number, CLASSES), bool)
+    for row in labels:
+        row[rng.integers(0, CLASSES, 2)] = True
+    if not method.needs_saliency:
+        return LabelledImages(images, labels)
+    planes = [rng.integers(0, 256, size, dtype=np.uint8) for _ in range(number)]
+    return LabelledImages(images, labels, planes)
+
+
+def _image_size(profile: Profile) -> tuple[int, int]:
+    if not isinstance(profile.data, GeneratedScenes):
+        return VOC_IMAGE
+    side = int(profile.data.options.get("size", 96))
+    return side, side
+
+
+def _device_name() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return f"CPU, {torch.get_num_threads()} threads"
