@@ -5,28 +5,30 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 
+from benchmark.order import chain_lengths, chosen
 from benchmark.store import Stage
 
 
 def makespan(stages: Sequence[Stage], seconds: Mapping[str, float], devices: int) -> float:
     """Return the seconds from the first stage's start to the last one's end.
 
-    Whenever a device is free it gets the first stage, in the order of ``stages``, of which all
-    inputs among ``stages`` are finished (list scheduling). ``seconds`` by key; ValueError for no
-    device. Devices are alike, and moving files between them takes no time.
+    Whenever a device is free it gets one of the stages of which all inputs among ``stages`` are
+    finished (list scheduling; ``benchmark.order`` says which). ``stages`` with inputs before what
+    needs them, ``seconds`` by key; ValueError for no device. Devices are alike, and moving files
+    between them takes no time.
     """
     if devices < 1:
         raise ValueError("stages need at least one device")
-    waiting = [stage.key for stage in stages]
-    needs = _needs(stages)
+    needs, lengths = _needs(stages), chain_lengths(stages)
+    waiting = list(stages)
     running: list[tuple[float, str]] = []
-    unfinished = set(waiting)
+    unfinished = {stage.key for stage in stages}
     now = 0.0
     while unfinished:
-        ready = [key for key in waiting if needs[key].isdisjoint(unfinished)]
-        for key in ready[: devices - len(running)]:
-            heapq.heappush(running, (now + seconds[key], key))
-            waiting.remove(key)
+        ready = [stage for stage in waiting if needs[stage.key].isdisjoint(unfinished)]
+        for stage in chosen(ready, lengths, devices - len(running), devices):
+            heapq.heappush(running, (now + seconds[stage.key], stage.key))
+            waiting.remove(stage)
         now = running[0][0]
         while running and running[0][0] == now:
             unfinished.discard(heapq.heappop(running)[1])

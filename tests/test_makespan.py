@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.executor import with_inputs
 from benchmark.makespan import longest_chain, makespan
 from benchmark.store import Stage
 
@@ -56,12 +55,23 @@ def test_a_diamond_joins_when_its_slower_side_is_done() -> None:
     assert graph.chain() == 13
 
 
-def test_stages_are_begun_in_plan_order_and_not_the_longest_first() -> None:
+def test_stages_with_equally_long_ways_to_go_are_begun_in_plan_order() -> None:
     graph = Graph()
     for name, seconds in (("a", 1), ("b", 1), ("c", 10)):
         graph.add(name, seconds)
     # a and b from 0 to 1, c from 1 to 11; the best schedule would take 10
     assert graph.spans(2) == [11]
+
+
+def test_the_stage_with_most_stages_behind_it_is_begun_first() -> None:
+    graph = Graph()
+    graph.add("x", 4)
+    graph.add("y", 4)
+    graph.add("a", 1)
+    graph.add("b", 1, "a")
+    graph.add("c", 4, "b")
+    # a beside x; b at 1; y (before c in the plan) from 2 to 6; c when x is done, from 4 to 8
+    assert graph.spans(2) == [8]
 
 
 def test_a_device_does_not_wait_for_the_stage_that_is_next_in_the_plan() -> None:
@@ -103,18 +113,6 @@ def test_inputs_that_are_finished_already_are_waited_for_by_nobody() -> None:
     graph.add("new", 3, "kept")
     assert makespan([graph.stages["new"]], graph.seconds, 4) == 3
     assert longest_chain([graph.stages["new"]], graph.seconds) == 3
-
-
-def test_the_order_of_with_inputs_is_what_the_executor_goes_by() -> None:
-    """A graph whose plan order matters: the deeper branch comes first there."""
-    graph = Graph()
-    graph.add("a", 4)
-    graph.add("b", 4, "a")
-    graph.add("c", 5)
-    order = with_inputs([graph.stages["b"], graph.stages["c"]])
-    assert [stage.name for stage in order] == ["a", "b", "c"]
-    assert makespan(order, graph.seconds, 1) == 13
-    assert makespan(order, graph.seconds, 2) == 8
 
 
 def test_no_stages_take_no_time_and_no_devices_are_refused() -> None:
