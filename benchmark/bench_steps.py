@@ -146,9 +146,10 @@ class _TimedTrainer(Trainer):
             assert resident is not None
             for step in range(first, first + self.block):
                 yield step, dataclasses.replace(resident, step=step)
+            staying = _now() - begun
             if first > start:
                 taken[0].append(loading / self.block)
-                taken[1].append((_now() - begun) / self.block)
+                taken[1].append(staying / self.block)
         self.loader_seconds += statistics.median(taken[0])
         self.resident_seconds += statistics.median(taken[1])
 

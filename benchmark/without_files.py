@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from benchmark.data.paper_check import VOC_2012
@@ -23,8 +24,10 @@ class GraphWithoutFiles(StageGraph):
 
     def __init__(self, profile: Profile, files: UserFiles) -> None:
         super().__init__(profile, files)
-        self._sha256 = lambda path: file_digest(path) if path.is_file() else str(path)
-        self._folder_digest = lambda path: folder_digest(path) if path.is_dir() else str(NOT_GIVEN)
+        self._sha256 = cache(lambda path: file_digest(path) if path.is_file() else str(path))
+        self._folder_digest = cache(
+            lambda path: folder_digest(path) if path.is_dir() else str(path)
+        )
 
     def _open(self, settings: VocFolder) -> VocDataset:
         if self.files.data is not None or settings.name is None:
