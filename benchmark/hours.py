@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,9 +37,9 @@ WITHOUT_NETWORK = frozenset(
 class Cost:
     """What one stage takes, in seconds, and how that is known.
 
-    ``recorded``: the median of the records of its like; ``counted``: its networks' arithmetic over
-    the rate that the user stated; ``no network``: never recorded, the CPU's work, taken as nothing;
-    ``not known``: taken as nothing as well.
+    ``recorded``: its own time, or the median of its like; ``counted``: its networks' arithmetic
+    over the rate that the user stated; ``no network``: never recorded, the CPU's work, taken as
+    nothing; ``not known``: taken as nothing as well.
     """
 
     seconds: float
@@ -69,6 +70,12 @@ class TableHours:
             "hours_on_devices": {str(number): hours for number, hours in self.devices.items()},
             "bases": dict(self.bases),
         }
+
+
+def check_rate(tflops: float | None) -> None:
+    """Raise BenchmarkError for a rate in TFLOP/s at which nothing would take its time."""
+    if tflops is not None and not (math.isfinite(tflops) and tflops > 0):
+        raise BenchmarkError(f"--tflops {tflops:g}: give a rate above 0, such as 20")
 
 
 def parse_devices(given: str) -> tuple[int, ...]:
@@ -114,7 +121,8 @@ def stage_cost(
     stage: Stage, store: Store, images: Mapping[str, int], operations_per_second: float | None
 ) -> Cost:
     """Return what a stage takes; ``images`` are the numbers of its data set's splits."""
-    seconds = store.typical_seconds(stage)
+    record = store.record(stage)
+    seconds = store.typical_seconds(stage) if record is None else record.seconds
     if seconds is not None:
         return Cost(seconds, "recorded")
     if stage.name in WITHOUT_NETWORK or stage.config.get("source") == "folder":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +32,8 @@ HOUR = 3600.0
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
     return Store(tmp_path / "store")
 
 
@@ -72,6 +74,8 @@ def test_a_recorded_time_goes_before_a_counted_one(
     assert stage_cost(stage, store, {}, 2e12) == Cost(3.0, "counted")
     made(store, Stage("attention", {"seed": 0}), 70.0)
     assert stage_cost(stage, store, {}, 2e12) == Cost(70.0, "recorded")
+    made(store, stage, 90.0)
+    assert stage_cost(stage, store, {}, 2e12) == Cost(90.0, "recorded")
 
 
 def test_what_nobody_timed_is_known_by_no_number(
@@ -142,6 +146,22 @@ def test_the_table_says_what_it_rests_on() -> None:
     assert "3 stages without a network" in text
     unknown = replace(found, bases={"not known": 6})
     assert "6 stages never timed, left out (--tflops N" in hours_markdown([unknown], None)
+
+
+@pytest.mark.parametrize("given", ["nan", "inf", "0", "-1"])
+def test_a_rate_is_a_number_above_0(shell: Shell, tmp_path: Path, given: str) -> None:
+    options = ("--hours", f"--tflops={given}", "--store", str(tmp_path / "store"))
+    status, _, err = shell("plan", "--table", "seenet_table1", *options)
+    assert status == 2
+    assert "--tflops" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_belongs_to_hours_is_refused_without_them(shell: Shell, tmp_path: Path) -> None:
+    options = ("--store", str(tmp_path / "store"), "--finished-too")
+    status, _, err = shell("plan", "--table", "seenet_table1", *options)
+    assert status == 2
+    assert "go with --hours" in err
 
 
 @pytest.mark.parametrize("given", ["", "0", "1,x", "-3", "1,,2", "1.5"])

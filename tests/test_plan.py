@@ -15,7 +15,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
 from benchmark.graph import method_code
 from benchmark.method import TrainingRecipe
-from benchmark.plan import Plan, make_plan
+from benchmark.plan import Plan, make_plan, make_plans
 from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profile_ids
 from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
@@ -100,6 +100,20 @@ def test_the_paper_profile_has_the_papers_constants(paper: Profile, files: UserF
     acol = next(c for c in stages(plan, "attention") if c["method"] == "acol")
     assert isinstance(acol["backbone"], dict)
     assert acol["backbone"]["options"] == {"output_stride": 8, "pool_kernel": 3, "pool5": True}
+
+
+def test_a_plan_without_files_has_the_same_stages(paper: Profile, files: UserFiles) -> None:
+    given = planned(paper, files)
+    tables = [(own_rows("seenet_table1"), (0,))]
+    (without,) = make_plans(tables, paper, UserFiles(), print, files_needed=False)
+    assert [stage.label for stage in without.stages] == [stage.label for stage in given.stages]
+    assert without.images == given.images == {"train_aug": 1, "val": 1}
+    assert not {stage.key for stage in without.stages} & {stage.key for stage in given.stages}
+    for ours, theirs in zip(without.stages, given.stages, strict=True):
+        foreign = ("data", "digest", "sha256")
+        assert {k: v for k, v in ours.config.items() if k not in foreign} == {
+            k: v for k, v in theirs.config.items() if k not in foreign
+        }
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,7 @@ def plan(
     gpus: Annotated[str, typer.Option(help="With --hours: numbers of devices.")] = "1,8,64",
     tflops: Annotated[
         float | None,
-        typer.Option(
-            min=0.001, help="With --hours: TFLOP/s assumed of a device, for stages never timed."
-        ),
+        typer.Option(help="With --hours: TFLOP/s assumed of a device, for stages never timed."),
     ] = None,
     finished_too: Annotated[
         bool,
@@ -137,6 +135,8 @@ def plan(
         numbers = dict.fromkeys(split_tables(table), seeds)
         _print_hours(given, numbers, open_store(store), gpus, tflops, finished_too, as_json)
         return
+    if tflops is not None or finished_too:
+        raise BenchmarkError("--tflops and --finished-too go with --hours")
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.listing import plan_rows, plans_overview, print_overview, print_plan
 
@@ -160,13 +160,15 @@ def _print_hours(
     finished_too: bool,
     as_json: bool,
 ) -> None:
-    from benchmark.hours import hours_markdown, parse_devices, table_hours
+    from benchmark.hours import check_rate, hours_markdown, parse_devices, table_hours
     from benchmark.progress import make_progress
 
+    check_rate(tflops)
+    devices = parse_devices(gpus)
     found = table_hours(
         given.plans(seeds, say, files_needed=False),
         store,
-        parse_devices(gpus),
+        devices,
         operations_per_second=tflops * 1e12 if tflops else None,
         finished_too=finished_too,
         progress=make_progress(as_json),
