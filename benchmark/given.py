@@ -111,15 +111,20 @@ class Given:
     ) -> tuple[Plan, ...]:
         """Return the plans of several tables, by id with their number of seeds.
 
-        Tables that the profile cannot measure are announced and left out. Without files needed
-        the plans can be counted, not run.
+        Tables that cannot be read, or that the profile cannot measure, are announced and left out.
+        Without files needed the plans can be counted, not run.
         """
         from benchmark.plan import make_plans
-        from benchmark.tables import load_table
+        from benchmark.tables import BrokenTable, load_table
 
         if self.released:
             raise BenchmarkError("--from is for one row of one table: name it with --table")
-        tables = [(load_table(table), range(number)) for table, number in seeds.items()]
+        tables = []
+        for table, number in seeds.items():
+            try:
+                tables.append((load_table(table), range(number)))
+            except BrokenTable as error:
+                announce(f"left out: {error}")
         return make_plans(tables, *self.chosen(), announce, files_needed=files_needed)
 
     def chosen(self) -> tuple[Profile, UserFiles]:

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +18,10 @@ from benchmark.data.voc import VocDataset
 from benchmark.errors import BenchmarkError
 from benchmark.method import Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
+from benchmark.provenance import fingerprint
 from benchmark.proxy import find_recipe
-from benchmark.refinement import Refinement, build_refinement
-from benchmark.registry import build_method, parse_options
+from benchmark.refinement import Refinement, load_refinement_class
+from benchmark.registry import BrokenPlugin, build_method, build_plugin, parse_options
 from benchmark.released import NotReleased, Released, ReleasedFiles
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.store import Stage
@@ -721,13 +722,35 @@ def _training_options(method: Method | Refinement) -> dict[str, Any]:
 
 
 def row_method(row: Row) -> Method:
-    """Return the row's method with its options."""
+    """Return the row's method with its options; BrokenPlugin where its plugin cannot be used."""
     return build_method(str(row.method), row.options)
+
+
+def broken_plugin(row: Row) -> str:
+    """Return why the row's method or refinement cannot be used; empty if they can."""
+    try:
+        for plugin in _plugins(row):
+            fingerprint(method_code(type(plugin)))
+    except BrokenPlugin as error:
+        return str(error)
+    except (OSError, ValueError) as error:  # a result without its source could never turn stale
+        return f"row {row.id}: the source of its plugin cannot be read: {error}"
+    return ""
+
+
+def _plugins(row: Row) -> Iterator[Method | Refinement]:
+    if row.method is not None:
+        yield row_method(row)
+    if row.refine is not None:
+        yield _refinement(row)
 
 
 def _refinement(row: Row) -> Refinement:
     assert row.refine is not None
-    return build_refinement(row.refine, row.refine_options)
+    refiner: Refinement = build_plugin(
+        "refinement", row.refine, load_refinement_class(row.refine), row.refine_options
+    )
+    return refiner
 
 
 def _plain(options: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from benchmark.data.check import CheckReport
+from benchmark.errors import BenchmarkError
 from benchmark.executor import plan_states, to_make
 from benchmark.plan import Plan, union_of_targets
 from benchmark.registry import load_method_class, method_entry_points
@@ -35,7 +36,7 @@ def print_listed(rows: list[dict[str, str]]) -> None:
     """Print mappings with equal keys as a table."""
     grid = Grid(*rows[0], box=None, pad_edge=False)
     for row in rows:
-        grid.add_row(*row.values())
+        grid.add_row(*map(Text, row.values()))
     Console().print(grid)
 
 
@@ -168,27 +169,35 @@ def _cost(row: dict[str, Any]) -> str:
 
 
 def _tables() -> list[dict[str, str]]:
-    from benchmark.tables import load_table, table_ids
+    from benchmark.tables import table_ids
 
-    tables = [load_table(table_id) for table_id in table_ids()]
-    return [
-        {
-            "table": table.id,
-            "title": table.title,
-            "paper": table.source,
-            "ours": f"{sum(row.ours for row in table.rows)} of {len(table.rows)} rows",
-        }
-        for table in tables
-    ]
+    return [_table(table_id) for table_id in table_ids()]
+
+
+def _table(table_id: str) -> dict[str, str]:
+    from benchmark.tables import load_table
+
+    try:
+        table = load_table(table_id)
+    except BenchmarkError as error:
+        return {"table": table_id, "title": f"broken: {error}", "paper": "", "ours": ""}
+    ours = f"{sum(row.ours for row in table.rows)} of {len(table.rows)} rows"
+    return {"table": table.id, "title": table.title, "paper": table.source, "ours": ours}
 
 
 def _methods() -> list[dict[str, str]]:
-    rows = []
-    for name in method_entry_points():
-        paper = load_method_class(name).paper
-        kind = load_method_class(name).supervision
-        rows.append({"method": name, "paper": f"{paper.title}, {paper.venue}", "supervision": kind})
-    return rows
+    return [_method(name) for name in method_entry_points()]
+
+
+def _method(name: str) -> dict[str, str]:
+    try:
+        method = load_method_class(name)
+        paper = f"{method.paper.title}, {method.paper.venue}"
+    except BenchmarkError as error:
+        return {"method": name, "paper": f"broken: {error}", "supervision": ""}
+    except AttributeError:
+        return {"method": name, "paper": "broken: it names no paper", "supervision": ""}
+    return {"method": name, "paper": paper, "supervision": str(method.supervision)}
 
 
 def _profiles() -> list[dict[str, str]]:

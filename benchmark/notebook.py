@@ -155,12 +155,13 @@ def run_table(
     """Run what a table still needs and return it; nothing is written but to the store.
 
     The arguments are the options of ``python -m benchmark run``; ``weights`` is a file, or files
-    by name where there are several, and ``saliency`` a folder, or one by its name. Raises
-    BenchmarkError for mistakes of the user's.
+    by name where there are several, and ``saliency`` a folder, or one by its name. A row that fails
+    does not stop the others: the note of its cells says why. Raises BenchmarkError for mistakes of
+    the user's.
     """
     from benchmark.given import Given, LabelSourceName
     from benchmark.progress import make_progress
-    from benchmark.runner import report_plan, run_plan
+    from benchmark.runner import report_plan, run_plans
     from benchmark.store import Store
     from benchmark.workers import default_jobs
 
@@ -177,8 +178,8 @@ def run_table(
     )
     plan = given.plan(table, seeds)
     finished = Store(Path(store))
-    run_plan(
-        plan,
+    failures = run_plans(
+        [plan],
         finished,
         make_progress(),
         rows=rows,
@@ -186,7 +187,7 @@ def run_table(
         jobs=jobs or default_jobs(),
         announce=lambda line: print(line, file=sys.stderr),
     )
-    return TableResult(report_to_json(report_plan(plan, finished, {})))
+    return TableResult(report_to_json(report_plan(plan, finished, {}, failures)))
 
 
 def read_table(

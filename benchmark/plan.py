@@ -10,7 +10,7 @@ from functools import cached_property
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
-from benchmark.graph import StageGraph, as_scored, row_method, segments
+from benchmark.graph import StageGraph, as_scored, broken_plugin, row_method, segments
 from benchmark.profiles import Profile
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
@@ -61,6 +61,8 @@ class Plan:
     """Row id -> name such as ``labels.val_miou`` -> where it is read."""
     absent: Mapping[tuple[str, str], str]
     """(row, column) -> why this profile cannot measure it."""
+    broken: Mapping[str, str]
+    """Row id -> why its plugin cannot be used; its cells are among the absent ones."""
     data: Mapping[str, str]
     """What describes the images: name, digest, number of images."""
     sheets: Mapping[str, Sheet]
@@ -178,9 +180,10 @@ def make_plans(
     return tuple(plans)
 
 
-def union_of_targets(plans: Iterable[Plan]) -> tuple[Stage, ...]:
-    """Return the targets of several tables, each stage once."""
-    return tuple({stage.key: stage for plan in plans for stage in plan.targets}.values())
+def union_of_targets(plans: Iterable[Plan], rows: Sequence[str] | None = None) -> tuple[Stage, ...]:
+    """Return the targets of several tables, or of some of their rows, each stage once."""
+    targets = [plan.targets if rows is None else plan.targets_of(rows) for plan in plans]
+    return tuple({stage.key: stage for found in targets for stage in found}.values())
 
 
 def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
@@ -188,11 +191,17 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
     cells: list[CellPlan] = []
     diagnostics: dict[str, dict[str, Diagnostic]] = {}
     absent: dict[tuple[str, str], str] = {}
+    broken: dict[str, str] = {}
     sheets: dict[str, Sheet] = {}
     alike: dict[tuple[str, str], CellPlan] = {}  # a row's columns of one test share their stages
     for row, column in table.measurable():
         if reason := _absence(graph, row, column):
             absent[row.id, column.id] = reason
+            continue
+        if row.id not in broken:
+            broken[row.id] = broken_plugin(row)
+        if reason := broken[row.id]:
+            absent[row.id, column.id] = f"failed: {reason}"
             continue
         test = (row.id, _test(column))
         try:
@@ -210,6 +219,9 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
         diagnostics[row.id] = _diagnostics(graph, table, row, seeds)
         with suppress(NotReleased):
             sheets[row.id] = _sheet(graph, row, seeds[0])
+    broken = {row_id: reason for row_id, reason in broken.items() if reason}
+    if not cells and broken:
+        raise BenchmarkError(next(iter(broken.values())))
     if not cells and graph.released:
         raise BenchmarkError(next(iter(absent.values())))
     if not cells:
@@ -222,6 +234,7 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
         tuple(cells),
         diagnostics,
         absent,
+        broken,
         {**graph.described(), **_started_from(graph)},
         sheets,
         graph.released,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -12,19 +13,34 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from benchmark.errors import BenchmarkError
-from benchmark.method import Method
+from benchmark.method import Method, TrainingRecipe
 
 GROUP = "wsss_benchmark.methods"
+OWN = "wsss-benchmark"
+"""The distribution whose plugins are meant where another one has plugins of the same names."""
+
+
+class BrokenPlugin(BenchmarkError):
+    """A plugin that cannot be used, whatever it is asked for."""
 
 
 def method_entry_points() -> dict[str, EntryPoint]:
     """Return every registered method's entry point by name, none of them imported."""
-    return _points(GROUP)
+    return {name: points[0] for name, points in _points(GROUP).items()}
 
 
 @cache  # a plan asks for every row, and each time all installed packages would be looked through
-def _points(group: str) -> dict[str, EntryPoint]:
-    return {point.name: point for point in sorted(entry_points(group=group))}
+def _points(group: str) -> dict[str, list[EntryPoint]]:
+    """Return the entry points by name; several of one name where nobody knows which is meant."""
+    found: dict[str, dict[str, EntryPoint]] = {}
+    for point in sorted(entry_points(group=group)):
+        found.setdefault(point.name, {}).setdefault(point.value, point)
+    return {name: _meant(list(points.values())) for name, points in found.items()}
+
+
+def _meant(points: list[EntryPoint]) -> list[EntryPoint]:
+    own = [point for point in points if point.dist is not None and point.dist.name == OWN]
+    return own[:1] or points
 
 
 def near_name(kind: str, name: str, known: Iterable[str]) -> str:
@@ -53,23 +69,55 @@ def load_plugin(group: str, kind: str, name: str, base: type) -> Any:
                 f"no {kind} '{name}': none is registered; install the project first (pip install)"
             )
         raise BenchmarkError(near_name(kind, name, points))
-    point = points[name]
+    point, *others = points[name]
+    if others:
+        values = ", ".join(one.value for one in points[name])
+        raise BrokenPlugin(f"{len(points[name])} {kind}s are called '{name}': {values}; remove one")
     try:
         loaded = point.load()
-    except Exception as error:  # a plugin may fail in any way at all
-        raise BenchmarkError(
-            f"{kind} '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
+    except (Exception, SystemExit) as error:  # a plugin may fail in any way at all
+        raise BrokenPlugin(
+            f"{kind} '{name}' ({point.value}) cannot be imported: {_said(error)}"
         ) from error
     if not (isinstance(loaded, type) and issubclass(loaded, base)):
         wanted = f"{base.__module__}.{base.__name__}"
-        raise BenchmarkError(f"{kind} '{name}' ({point.value}) is not a {wanted}")
+        raise BrokenPlugin(f"{kind} '{name}' ({point.value}) is not a {wanted}")
     return loaded
 
 
 def build_method(name: str, options: Mapping[str, Any]) -> Method:
     """Return the method with its options checked; BenchmarkError names an unknown or bad one."""
-    method_class = load_method_class(name)
-    return method_class(parse_options(f"method '{name}'", method_class.Options, options))
+    made: Method = build_plugin("method", name, load_method_class(name), options)
+    return made
+
+
+def build_plugin(kind: str, name: str, loaded: Any, options: Mapping[str, Any]) -> Any:
+    """Return an object of a plugin's class with its options checked.
+
+    Raises BenchmarkError for an unknown or bad option, and BrokenPlugin where the class cannot be
+    made, or does not say as it must what it is trained with.
+    """
+    owner = f"{kind} '{name}'"
+    try:
+        made = loaded(parse_options(owner, loaded.Options, options))
+        json.dumps([dataclasses.asdict(made.options), dict(getattr(made, "backbone_options", {}))])
+        set(made.reading_options)
+        recipe = made.training()
+    except BenchmarkError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise BrokenPlugin(f"{owner} ({_place(loaded)}) cannot be used: {_said(error)}") from error
+    if not isinstance(recipe, TrainingRecipe):
+        raise BrokenPlugin(f"{owner} ({_place(loaded)}): training() gives no TrainingRecipe")
+    return made
+
+
+def _place(loaded: type) -> str:
+    return f"{loaded.__module__}:{loaded.__qualname__}"
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def parse_options(owner: str, kind: type, options: Mapping[str, Any]) -> Any:

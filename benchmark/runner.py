@@ -22,46 +22,27 @@ MAP_SCORE = "maps.val_miou"
 """The diagnostic whose stage scores the attention maps at every threshold."""
 
 
-def run_plan(
-    plan: Plan,
-    store: Store,
-    progress: Progress,
-    *,
-    rows: Sequence[str] | None,
-    keep_stale: bool,
-    jobs: int,
-    announce: Callable[[str], None],
-) -> None:
-    """Make what is not in the store yet, of all rows or of some, in ``jobs`` processes."""
-    targets = plan.targets if rows is None else plan.targets_of(rows)
-    if not targets:
-        names = ", ".join(rows or ())
-        raise BenchmarkError(f"{names}: cited, or not of profile {plan.profile.id}: nothing to run")
-    execute(
-        targets,
-        store,
-        STAGES,
-        progress,
-        keep_stale=keep_stale,
-        jobs=jobs,
-        announce=announce,
-    )
-
-
 def run_plans(
     plans: Sequence[Plan],
     store: Store,
     progress: Progress,
     *,
+    rows: Sequence[str] | None = None,
     keep_stale: bool,
     jobs: int,
     announce: Callable[[str], None],
 ) -> dict[str, str]:
-    """Make what several tables need, equal stages once; return why stages failed, by their key.
+    """Make what tables need, equal stages once; return why stages failed, by their key.
 
-    A stage that fails takes along what rests on it, and nothing else. BenchmarkError where the
-    disk is full.
+    A stage that fails takes along what rests on it, and nothing else. ``rows``: these of each
+    table alone. BenchmarkError where there is nothing to run, and where the disk is full.
     """
+    targets = union_of_targets(plans, rows)
+    if not targets:
+        names = ", ".join(rows or (plan.table.id for plan in plans))
+        raise BenchmarkError(
+            f"{names}: cited, or not of profile {plans[0].profile.id}: nothing to run"
+        )
     failures: dict[str, str] = {}
 
     def set_aside(stage: Stage, error: Exception) -> None:
@@ -73,7 +54,7 @@ def run_plans(
         announce(f"{failures[stage.key]}; going on with what does not rest on it")
 
     execute(
-        union_of_targets(plans),
+        targets,
         store,
         STAGES,
         progress,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -45,32 +45,29 @@ def run(
 ) -> None:
     """Run what a table still needs and write the table beside the published one.
 
-    Of several tables, equal stages run once, and a row that fails does not stop the others.
+    Of several tables, equal stages run once. A row that fails does not stop the others: the table
+    says why it failed, and the command ends with an error.
     """
+    if rows and _several(table):
+        raise BenchmarkError("--rows are of one table: give its id with --table")
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.progress import make_progress
-    from benchmark.runner import run_plan, run_plans
+    from benchmark.runner import run_plans
     from benchmark.workers import default_jobs
 
-    finished, progress = open_store(store), make_progress(as_json)
-    how: dict[str, Any] = {
-        "keep_stale": keep_stale,
-        "jobs": jobs or default_jobs(),
-        "announce": say,
-    }
-    failures: dict[str, str] = {}
-    if not _several(table):
-        run_plan(plans[0], finished, progress, rows=split_names(rows), **how)
-    elif rows:
-        raise BenchmarkError("--rows are of one table: give its id with --table")
-    else:
-        failures = run_plans(plans, finished, progress, **how)
+    finished = open_store(store)
+    failures = run_plans(
+        plans,
+        finished,
+        make_progress(as_json),
+        rows=split_names(rows),
+        keep_stale=keep_stale,
+        jobs=jobs or default_jobs(),
+        announce=say,
+    )
     _report(plans, _several(table), finished, results, as_json, failures)
-    if failures:
-        raise BenchmarkError(
-            f"{len(failures)} stage{'s' if len(failures) > 1 else ''} failed; "
-            + next(iter(failures.values()))
-        )
+    if failed := _failed(plans, failures):
+        raise BenchmarkError(failed)
 
 
 @takes_given
@@ -243,8 +240,20 @@ def _plans(
     """
     if len(seeds) == 1:
         ((table, number),) = seeds.items()
-        return (given.plan(table, number, rows),)
-    return given.plans(seeds, say)
+        plans: tuple[Plan, ...] = (given.plan(table, number, rows),)
+    else:
+        plans = given.plans(seeds, say)
+    for reason in dict.fromkeys(reason for plan in plans for reason in plan.broken.values()):
+        say(f"{reason}; going on without it")
+    return plans
+
+
+def _failed(plans: Sequence[Plan], failures: Mapping[str, str]) -> str:
+    """Return how many stages and plugins failed, and the first of the reasons; empty for none."""
+    broken = dict.fromkeys(reason for plan in plans for reason in plan.broken.values())
+    counts = [(len(failures), "stage"), (len(broken), "plugin")]
+    told = [f"{count} {what}{'s' if count > 1 else ''} failed" for count, what in counts if count]
+    return "; ".join([", ".join(told), *[*failures.values(), *broken][:1]]) if told else ""
 
 
 def _report(
@@ -255,7 +264,7 @@ def _report(
     as_json: bool,
     failures: Mapping[str, str] | None = None,
 ) -> None:
-    """Write and print the tables; of several, those alone that have a number of ours."""
+    """Write and print the tables; of several, or after failures, those that have our numbers."""
     from benchmark.report.console import print_report
     from benchmark.report.document import report_to_json
     from benchmark.report.page import write_page
@@ -268,7 +277,7 @@ def _report(
     for plan in plans:
         scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
         made = report_plan(plan, store, scores, failures)
-        if several and not made.measured:
+        if (several or failures) and not made.measured:
             say(f"{plan.table.id}: no number of ours, left as it is")
             continue
         reports.append((made, write_report(made, results, plan.name)))
@@ -277,7 +286,8 @@ def _report(
         shared = [write_page(results, plans[0].profile.id), write_index(results)]
     if as_json:
         documents = [report_to_json(made) for made, _ in reports]
-        print_json(documents if several else documents[0])
+        if several or documents:
+            print_json(documents if several else documents[0])
         return
     for made, written in reports:
         print_report(made, [*written, *shared])

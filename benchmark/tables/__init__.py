@@ -29,6 +29,7 @@ from benchmark.tables.schema import (
 )
 
 __all__ = [
+    "BrokenTable",
     "Claim",
     "Column",
     "Curve",
@@ -48,13 +49,20 @@ FOLDER = Path(__file__).parent
 GROUP = "wsss_benchmark.tables"
 
 
+class BrokenTable(BenchmarkError):
+    """A table file that cannot be read."""
+
+
 def table_ids() -> tuple[str, ...]:
     """Return the ids of all tables, sorted."""
     return tuple(sorted(_files()))
 
 
 def load_table(table_id: str) -> Table:
-    """Return the table of that id; BenchmarkError, with the near name, where there is none."""
+    """Return the table of that id.
+
+    BenchmarkError, with the near name, where there is none; BrokenTable where it cannot be read.
+    """
     files = _files()
     if table_id not in files:
         raise BenchmarkError(near_name("table", table_id, files))
@@ -73,25 +81,23 @@ def _folders(package: str) -> list[Path]:
     """Return where a package lies; nowhere if it is broken, so that it breaks no other table."""
     try:
         spec = importlib.util.find_spec(package)
-    except Exception:  # the package above it is imported for this, and may fail in any way
+    except (Exception, SystemExit):  # the package above it is imported for this, and may fail
         return []
     return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def read_table(path: Path) -> Table:
-    """Return the table in a TOML file; BenchmarkError naming the file and the wrong key."""
+    """Return the table in a TOML file; BrokenTable naming the file and the wrong key."""
     try:
         table = Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise BenchmarkError(f"table file {path.name}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BenchmarkError(f"table file {path.name}: not valid TOML: {error}") from error
+        raise BrokenTable(f"table file {path.name}: {error.strerror}") from error
     except ValidationError as error:
-        raise BenchmarkError(f"table file {path.name}: {_first_line(error)}") from error
+        raise BrokenTable(f"table file {path.name}: {_first_line(error)}") from error
+    except (ValueError, RecursionError) as error:  # tomllib's own error is but one of them
+        raise BrokenTable(f"table file {path.name}: not valid TOML: {error}") from error
     if table.id != path.stem:
-        raise BenchmarkError(
-            f"table file {path.name}: id is {table.id!r}; it must be the file name"
-        )
+        raise BrokenTable(f"table file {path.name}: id is {table.id!r}; it must be the file name")
     return table
 
 
