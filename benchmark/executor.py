@@ -259,6 +259,14 @@ def _errors_told(stage: Stage) -> Iterator[None]:
             ) from error
         error.add_note(f"while making {stage.label}")
         raise
+    except SystemExit as error:
+        if isinstance(error, _Terminated):
+            raise
+        raise RuntimeError(f"it ended the process: sys.exit({error.code!r})") from error
+
+
+class _Terminated(SystemExit):
+    """The end of this process, wished by another one."""
 
 
 @contextmanager
@@ -273,7 +281,7 @@ def _terminable() -> Iterator[None]:
     def terminate(number: int, frame: FrameType | None) -> None:
         if os.getpid() != owner:  # a forked worker inherits the handler, and must just end
             os._exit(128 + number)
-        raise SystemExit(128 + number)
+        raise _Terminated(128 + number)
 
     signal.signal(signal.SIGTERM, terminate)
     try:

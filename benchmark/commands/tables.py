@@ -252,8 +252,8 @@ def _failed(plans: Sequence[Plan], failures: Mapping[str, str]) -> str:
     """Return how many stages and plugins failed, and the first of the reasons; empty for none."""
     broken = dict.fromkeys(reason for plan in plans for reason in plan.broken.values())
     counts = [(len(failures), "stage"), (len(broken), "plugin")]
-    told = [f"{count} {what}{'s' if count > 1 else ''} failed" for count, what in counts if count]
-    return "; ".join([", ".join(told), *[*failures.values(), *broken][:1]]) if told else ""
+    told = [f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count]
+    return f"{' and '.join(told)} failed; {[*failures.values(), *broken][0]}" if told else ""
 
 
 def _report(
