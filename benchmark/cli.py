@@ -77,6 +77,10 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted; finished stages are kept, run the command again to go on")
         sys.exit(130)
+    except OSError as error:
+        sys.exit(_complain(f"{error.strerror or error}: {error.filename or 'no file is named'}"))
+    except UnicodeEncodeError as error:
+        sys.exit(_complain(f"{error.object!r} is not text in UTF-8: choose another name"))
     except Exception as error:
         usage = getattr(error, "format_message", None)
         if usage is None:

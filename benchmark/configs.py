@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmark.errors import BenchmarkError
@@ -26,16 +28,32 @@ def config_path(name: str) -> Path:
 
 
 def config_digest(path: Path) -> str:
-    """Return the sha256 of a config and of every ``_base_`` it builds on."""
+    """Return the sha256 of a config and of every ``_base_`` it builds on.
+
+    BenchmarkError where one of them is missing, is not Python, or builds on itself.
+    """
+    with _mistakes_told(path):
+        return _config_digest(path)
+
+
+def _config_digest(path: Path) -> str:
     source = path.read_bytes()
     digest = hashlib.sha256(source)
     for base in _bases(source):
-        digest.update(config_digest((path.parent / base).resolve()).encode())
+        digest.update(_config_digest((path.parent / base).resolve()).encode())
     return digest.hexdigest()
 
 
 def config_modules(path: Path) -> set[str]:
-    """Return the modules that a config and its ``_base_`` name in ``custom_imports``."""
+    """Return the modules that a config and its ``_base_`` name in ``custom_imports``.
+
+    Raises BenchmarkError as ``config_digest`` does.
+    """
+    with _mistakes_told(path):
+        return _config_modules(path)
+
+
+def _config_modules(path: Path) -> set[str]:
     source = path.read_bytes()
     value = _assigned(source, "custom_imports")
     names: set[str] = set()
@@ -43,8 +61,18 @@ def config_modules(path: Path) -> set[str]:
         listed = {keyword.arg: keyword.value for keyword in value.keywords}.get("imports")
         names.update(ast.literal_eval(listed) if listed is not None else ())
     for base in _bases(source):
-        names |= config_modules((path.parent / base).resolve())
+        names |= _config_modules((path.parent / base).resolve())
     return names
+
+
+@contextmanager
+def _mistakes_told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except RecursionError as error:
+        raise BenchmarkError(f"segmentation config {path}: its _base_ leads to itself") from error
+    except (OSError, SyntaxError, TypeError, ValueError) as error:
+        raise BenchmarkError(f"segmentation config {path} cannot be read: {error}") from error
 
 
 def _bases(source: bytes) -> list[str]:

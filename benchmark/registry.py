@@ -20,6 +20,10 @@ OWN = "wsss-benchmark"
 """The distribution whose plugins are meant where another one has plugins of the same names."""
 
 
+LONGEST_REASON = 500
+"""Characters of what a plugin raised that are told."""
+
+
 class BrokenPlugin(BenchmarkError):
     """A plugin that cannot be used, whatever it is asked for."""
 
@@ -117,7 +121,7 @@ def _place(loaded: type) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
 
 
 def parse_options(owner: str, kind: type, options: Mapping[str, Any]) -> Any:

@@ -74,6 +74,15 @@ class ReleasedFiles:
                     "not read: save each as ID.npz with the arrays maps (K, h, w) and classes (K,)"
                 )
             return found
+        try:
+            return self._ids_of_file()
+        except BenchmarkError:
+            raise
+        except Exception as error:  # a damaged file can fail at any byte of it
+            reason = f"{type(error).__name__}: {error}"
+            raise BenchmarkError(f"--from {self.kind}: {self.path} is damaged: {reason}") from error
+
+    def _ids_of_file(self) -> frozenset[str]:
         if self.kind == "cues":
             from benchmark.data.cues import read_cues
 

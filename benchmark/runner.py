@@ -14,9 +14,13 @@ from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
 from benchmark.report.model import Measurement, TableReport, ThresholdCurve
 from benchmark.report.server import ServerScore
+from benchmark.report.visible import visible
 from benchmark.stages import STAGES
 from benchmark.stages.score import read_counts
 from benchmark.store import Record, Stage, Store
+
+LONGEST_REASON = 500
+"""Characters of what a stage raised that a table shows."""
 
 MAP_SCORE = "maps.val_miou"
 """The diagnostic whose stage scores the attention maps at every threshold."""
@@ -47,9 +51,9 @@ def run_plans(
 
     def set_aside(stage: Stage, error: Exception) -> None:
         if isinstance(error, BenchmarkError):
-            failures[stage.key] = str(error)
+            failures[stage.key] = in_short(str(error))
         else:
-            failures[stage.key] = f"{stage.label}: {type(error).__name__}: {error}"
+            failures[stage.key] = in_short(f"{stage.label}: {type(error).__name__}: {error}")
             announce("".join(traceback.format_exception(error)).rstrip())
         announce(f"{failures[stage.key]}; going on with what does not rest on it")
 
@@ -64,6 +68,12 @@ def run_plans(
         set_aside=set_aside,
     )
     return failures
+
+
+def in_short(message: str) -> str:
+    """Return what somebody's code raised as a line that can stand in a table."""
+    line = visible(" ".join(message.split()))
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]} ..."
 
 
 def report_plan(

@@ -21,12 +21,13 @@ import shutil
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from dataclasses import asdict, dataclass, field
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from filelock import BaseFileLock, FileLock
+from pydantic import ConfigDict, TypeAdapter, with_config
 
 from benchmark.errors import BenchmarkError
 from benchmark.progress import Progress, SilentProgress
@@ -110,14 +111,21 @@ class Record:
     @classmethod
     def from_json(cls, text: str, source: str = RECORD) -> Record:
         """Read record.json; ValueError if unreadable, BenchmarkError if from a newer version."""
-        data = json.loads(text)
+        try:
+            data = json.loads(text)
+        except RecursionError as error:
+            raise ValueError(f"{source} is not a record") from error
         if not isinstance(data, dict) or not isinstance(version := data.pop("version", None), int):
             raise ValueError(f"{source} is not a record")
         if version > RECORD_VERSION:
             raise BenchmarkError(_newer(source, version, RECORD_VERSION))
-        if data.keys() != {f.name for f in fields(cls)}:
-            raise ValueError(f"{source} lacks entries, or has unknown ones")
-        return cls(**data)
+        return _record_reader().validate_json(json.dumps(data))  # of Python's dicts it makes none
+
+
+@cache
+def _record_reader() -> TypeAdapter[Record]:
+    rules = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+    return TypeAdapter(with_config(rules)(Record))
 
 
 @dataclass(frozen=True)
@@ -242,6 +250,8 @@ class Store:
         records = {role: self._finished(upstream) for role, upstream in stage.inputs.items()}
         made_from = _digest([self._code(stage, records), _digests(records)])
         base = self._base(stage)
+        if base.is_symlink():  # it leads out of the store
+            base.unlink()
         stamp = base / "made_from.txt"
         if not stamp.exists() or stamp.read_text() != made_from:
             shutil.rmtree(base, ignore_errors=True)

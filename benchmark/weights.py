@@ -54,7 +54,7 @@ def load_state_dict(path: Path | str) -> StateDict:
 def _read_safetensors(path: Path) -> StateDict:
     try:
         return parse_safetensors(path.read_bytes())
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
         raise BenchmarkError(f"{path} is not a readable safetensors file: {error}") from error
 
 
@@ -65,7 +65,7 @@ def _read_torch(path: Path) -> object:
         raise BenchmarkError(
             f"{path} is no torch file of tensors alone: export its state dict as safetensors"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged file can fail at any byte of it
         reason = str(error).splitlines()[0] if str(error) else "truncated"
         raise BenchmarkError(f"{path} is not a readable torch file: {reason}") from error
 

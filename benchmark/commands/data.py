@@ -25,9 +25,9 @@ from benchmark.given import (
 def scenes(
     folder: Annotated[Path, typer.Argument(help="A new folder for the images.")],
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    train_images: Annotated[int, typer.Option(min=1)] = 500,
-    val_images: Annotated[int, typer.Option(min=1)] = 150,
-    size: Annotated[int, typer.Option(min=48, help="Pixels a side.")] = 96,
+    train_images: Annotated[int, typer.Option(min=1, max=1_000_000)] = 500,
+    val_images: Annotated[int, typer.Option(min=1, max=1_000_000)] = 150,
+    size: Annotated[int, typer.Option(min=48, max=4096, help="Pixels a side.")] = 96,
     co_occurrence: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Rate of the usual background.")
     ] = 0.8,

@@ -36,7 +36,10 @@ Row = Annotated[
         autocompletion=completion.row,
     ),
 ]
-Seeds = Annotated[int, typer.Option("--seeds", min=1, help="Number of seeds, 3 for an interval.")]
+MOST_SEEDS = 1000
+Seeds = Annotated[
+    int, typer.Option("--seeds", min=1, max=MOST_SEEDS, help="Number of seeds, 3 for an interval.")
+]
 StoreFolder = Annotated[
     Path, typer.Option("--store", envvar="WSSS_STORE", help="Folder of finished stages.")
 ]
@@ -47,7 +50,7 @@ KeepStale = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, help="Stages made at once; by default one a GPU, or one a core."),
+    typer.Option(min=1, max=256, help="Stages made at once; by default one a GPU, or one a core."),
 ]
 Rows = Annotated[
     str | None,

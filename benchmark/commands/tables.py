@@ -10,6 +10,7 @@ import typer
 
 from benchmark.commands.options import (
     ALL,
+    MOST_SEEDS,
     Jobs,
     Json,
     KeepStale,
@@ -94,7 +95,7 @@ def page(
     from benchmark.report.page import write_page
     from benchmark.report.writers import write_index
 
-    if not (results / profile).is_dir():
+    if profile != Path(profile).name or not (results / profile).is_dir():
         raise BenchmarkError(f"{results} holds no results of profile {profile!r}")
     for path in (write_page(results, profile), write_index(results)):
         print(f"wrote {path}")
@@ -181,7 +182,8 @@ def diff(
     table: Tables,
     given: Given,
     seeds: Annotated[
-        int | None, typer.Option("--seeds", min=1, help="Else as many as the results have.")
+        int | None,
+        typer.Option("--seeds", min=1, max=MOST_SEEDS, help="Else as many as the results have."),
     ] = None,
     store: StoreFolder = Path("store"),
     results: Results = Path("results"),

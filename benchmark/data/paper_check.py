@@ -229,7 +229,7 @@ class _Check:
             with Image.open(path) as picture:
                 picture.load()
                 size = picture.height, picture.width
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             self.miss(IMAGES, f"{IMAGES}: images that cannot be decoded", image_id)
             return None
         self.longest = max(self.longest, *size)

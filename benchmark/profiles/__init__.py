@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import near_name
+from benchmark.store import canonical_json
 
 FOLDER = Path(__file__).parent
 
@@ -97,7 +98,7 @@ class LabelRecipe(_Model):
 class Profile(_Model):
     """The scale of an experiment."""
 
-    id: str
+    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")  # a folder's name below results/
     title: str
     about: str
     data: Annotated[GeneratedScenes | VocFolder, Field(discriminator="kind")]
@@ -131,10 +132,17 @@ def load_profile(profile: str) -> Profile:
     if not path.is_file():
         raise BenchmarkError(near_name("profile", profile, profile_ids()))
     try:
-        return Profile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
+        told = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BenchmarkError(f"profile {path.name}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # tomllib's own error is but one of them
         raise BenchmarkError(f"profile {path.name}: not valid TOML: {error}") from error
+    try:
+        canonical_json(told)  # options go into the configs of stages, which no date can
+        return Profile.model_validate(told)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise BenchmarkError(f"profile {path.name}: {key}: {first['msg']}") from error
+    except (TypeError, ValueError) as error:
+        raise BenchmarkError(f"profile {path.name}: {error}") from error

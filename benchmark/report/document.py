@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.errors import BenchmarkError
 from benchmark.report.model import Cell, ClaimResult, Diagnostic, TableReport, ThresholdCurve
 from benchmark.report.verdicts import MEANINGS
+from benchmark.report.written import mistake
 from benchmark.tables.schema import Column, Curve, Row
 
 if TYPE_CHECKING:
@@ -156,14 +157,23 @@ def read_document(path: Path) -> dict[str, Any] | None:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BenchmarkError(f"{path} cannot be read as a report: {error}") from error
     if isinstance(document, dict) and document.get("schema") == 1:
-        document = _from_first_layout(document)
-    known = {key.split("[]")[0] for key in KEYS}
-    if not isinstance(document, dict) or document.get("schema") != SCHEMA or known - set(document):
+        document = _upgraded(document)
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise BenchmarkError(f"{path} is no report of this version: write it again")
+    if wrong := mistake(document):
+        raise BenchmarkError(f"{path} is no report of this version ({wrong}): write it again")
     return document
+
+
+def _upgraded(document: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a document of the first layout in today's; None where it is not even of that one."""
+    try:
+        return _from_first_layout(document)
+    except (AttributeError, KeyError, TypeError):
+        return None
 
 
 def read_documents(folder: Path) -> dict[str, dict[str, Any] | None]:

@@ -17,7 +17,7 @@ from benchmark.plan import Plan
 from benchmark.released import Kind
 from benchmark.report.build import evaluated_classes
 from benchmark.report.card import published_card
-from benchmark.report.markdown import markdown_table, points, signed
+from benchmark.report.markdown import inline, markdown_table, points, signed
 from benchmark.report.verdicts import MINIMUM_SEEDS, no_noise_estimate
 from benchmark.stages.score import read_counts
 from benchmark.store import Stage, Store, write_atomic
@@ -120,9 +120,10 @@ def write_gap(gap: Gap, folder: Path, name: str) -> tuple[Path, Path]:
 def render_gap(gap: Gap) -> str:
     """Return the Markdown: one table, and what it comes to."""
     files = "; ".join(
-        f"{one['kind']} from `{one['name']}` (sha256 {one['sha256'][:16]})"
+        f"{one['kind']} from `{inline(one['name']).replace('`', '')}` (sha256 {one['sha256'][:16]})"
         for one in gap.started_from
     )
+    title = inline(gap.row_title)
     every = (*gap.measures, *gap.scores)
     published = any(measure.published is not None for measure in every)
     header = ["", "ours", "from the files", "difference", *(["published"] if published else [])]
@@ -137,7 +138,7 @@ def render_gap(gap: Gap) -> str:
         for measure in every
     ]
     sections = [
-        f"# Where the points are lost: {gap.row_title} (`{gap.table}`, profile {gap.profile})",
+        f"# Where the points are lost: {title} (`{gap.table}`, profile {gap.profile})",
         f"The row all the way ours, and the same row started from released files: {files}.",
         markdown_table(header, rows, range(1, len(header))),
         "In %. A dash: not measured, or left out by the files. mIoU counts a pixel without a label "
@@ -175,12 +176,14 @@ def _findings(gap: Gap) -> list[str]:
             seeds = min(len(score.ours), len(score.given))
             caveat = f" ({no_noise_estimate(seeds)})" if seeds < MINIMUM_SEEDS else ""
             found.append(
-                f"- {score.title}: {score.difference:+.1f} points from the given {last} instead "
-                f"of ours{caveat}. After that both are made alike."
+                f"- {inline(score.title)}: {score.difference:+.1f} points from the given {last} "
+                f"instead of ours{caveat}. After that both are made alike."
             )
         if score.published is not None and score.given:
             rest = score.published - statistics.fmean(score.given)
-            found.append(f"- {score.title}: {rest:+.1f} points remain to the published value.")
+            found.append(
+                f"- {inline(score.title)}: {rest:+.1f} points remain to the published value."
+            )
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from benchmark.report.card import TITLES, ProtocolCard
 from benchmark.report.model import Cell, ClaimResult, TableReport
 from benchmark.report.verdicts import MEANINGS, seeds_text
+from benchmark.report.visible import visible
 from benchmark.tables.schema import Column, Paper, Row, Table
 
 NONE = "–"
@@ -21,8 +23,8 @@ def render_markdown(report: TableReport, name: str | None = None) -> str:
     """Return the report's Markdown; its chart is NAME.svg beside it, NAME else the table's id."""
     table, paper = report.table, report.table.paper
     sections = [
-        f"# {table.title} (`{table.id}`, profile {report.profile})",
-        f"{_source(paper)}. {_line(table.caption)}",
+        f"# {inline(table.title)} (`{table.id}`, profile {report.profile})",
+        f"{_source(paper)}. {inline(table.caption)}",
         _profile(report),
         *_scores(report),
         *_claims(report),
@@ -36,13 +38,26 @@ def render_markdown(report: TableReport, name: str | None = None) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def inline(text: str) -> str:
+    """Return text on one line, in which nothing is HTML, a link or an unseen character."""
+    line = re.sub(r"&(?=#?\w+;)", "&amp;", visible(" ".join(text.split())))
+    return re.sub(r"\](?=[(:\[])", "&#93;", line.replace("<", "&lt;"))
+
+
 def markdown_table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    right: Iterable[int] = (),
+    *,
+    cell: Callable[[str], str] = inline,
 ) -> str:
-    """Return a GitHub table; ``right`` are the columns aligned to the right."""
+    """Return a GitHub table; ``right`` are the columns aligned to the right.
+
+    ``cell`` turns an entry into Markdown: it stays the text that it is, unless told otherwise.
+    """
     numeric = set(right)
     rule = ["---:" if index in numeric else "---" for index in range(len(header))]
-    lines = [[escape(cell) for cell in row] for row in (header, *rows)]
+    lines = [[escape(cell(entry)) for entry in row] for row in (header, *rows)]
     if any(len(line) != len(header) for line in lines):
         raise ValueError("every row of a table needs as many cells as its header")
     lines.insert(1, rule)
@@ -50,8 +65,8 @@ def markdown_table(
 
 
 def escape(text: str) -> str:
-    """Return text safe inside a table cell: one line, pipes escaped."""
-    return _line(text).replace("\\", "\\\\").replace("|", "\\|")
+    """Return Markdown safe inside a table cell: one line, pipes escaped."""
+    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def points(value: float | None, decimals: int = DECIMALS) -> str:
@@ -128,21 +143,18 @@ def claim_cells(result: ClaimResult) -> tuple[str, ...]:
     )
 
 
-def _line(text: str) -> str:
-    return " ".join(text.split())
-
-
 def _source(paper: Paper | None) -> str:
     if paper is None:
         return "Printed in no paper"
-    return f"{paper.table} of *{paper.title}*, {paper.venue}, {paper.reference}"
+    table, title, *where = map(inline, (paper.table, paper.title, paper.venue, paper.reference))
+    return f"{table} of *{title}*, {', '.join(where)}"
 
 
 def _profile(report: TableReport) -> str:
-    data = "; ".join(f"{name}: {value}" for name, value in report.data.items())
+    data = inline("; ".join(f"{name}: {value}" for name, value in report.data.items()))
     seeds, date = seeds_text(report.seeds), report.date or "no run yet"
     parts = [f"**Profile {report.profile}**, {seeds}, {date}."]
-    parts += [_line(report.meaning)] if report.meaning else []
+    parts += [inline(report.meaning)] if report.meaning else []
     parts += [f"Data: {data}."] if data else []
     return " ".join(parts)
 
@@ -156,7 +168,7 @@ def _scores(report: TableReport) -> list[str]:
     if has_layout(report):
         return ["## Scores", markdown_table(*layout_rows(report)), *doubt, "## Verdicts", *verdicts]
     title = report.table.score_columns[0].title
-    return ["## Scores", f"{title}, in %.", *verdicts, *doubt]
+    return ["## Scores", f"{inline(title)}, in %.", *verdicts, *doubt]
 
 
 def _meanings(report: TableReport) -> str:
@@ -258,7 +270,7 @@ def _claims(report: TableReport) -> list[str]:
 def _sweeps(report: TableReport, name: str) -> list[str]:
     if not report.table.curves:
         return []
-    titles = "; ".join(escape(curve.title) for curve in report.table.curves)
+    titles = "; ".join(inline(curve.title) for curve in report.table.curves)
     return ["## Sweeps", f"![{titles}: ours and the paper's]({name}.svg)"]
 
 
@@ -335,14 +347,15 @@ def _classes(report: TableReport) -> list[str]:
 
 
 def _notes(report: TableReport) -> list[str]:
-    notes = [f"- {_line(note)}" for note in report.table.notes]
+    notes = [f"- {inline(note)}" for note in report.table.notes]
     for column in report.table.columns:
-        notes += [f"- Column *{column.title}*: {_line(note)}" for note in column.notes]
+        notes += [f"- Column *{inline(column.title)}*: {inline(note)}" for note in column.notes]
     for row in report.table.rows:
-        notes += [f"- Row *{row.title}*: {_line(note)}" for note in row.notes]
+        title = inline(row.title)
+        notes += [f"- Row *{title}*: {inline(note)}" for note in row.notes]
         for column_id, flag in row.flags.items():
             column = report.table.column(column_id)
-            notes.append(f"- (?) Row *{row.title}*, *{column.title}*: {_line(flag)}")
+            notes.append(f"- (?) Row *{title}*, *{inline(column.title)}*: {inline(flag)}")
     return ["## Notes", "\n".join(notes)] if notes else []
 
 
@@ -376,4 +389,4 @@ def _provenance(report: TableReport) -> list[str]:
 
 
 def _environment(environment: dict[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in environment.items())
+    return inline(", ".join(f"{name} {value}" for name, value in environment.items()))

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,7 @@ def add_server_score(
         BenchmarkError: No such cell, a wrong value, no link, or a score that is there already.
     """
     path = folder / FILE_NAME
-    if not link.startswith(("http://", "https://")):
+    if not re.fullmatch(r"https?://[!-~]+", link):
         raise BenchmarkError(f"{link!r} is no link: give the address of the server's page")
     if (there := load_server_scores(folder, table).get((row, column))) is not None:
         raise BenchmarkError(
@@ -67,8 +68,8 @@ def add_server_score(
 
 def _parsed(text: str, table: Table) -> dict[tuple[str, str], ServerScore]:
     try:
-        entries = tomllib.loads(text).get(table.id, {})
-    except tomllib.TOMLDecodeError as error:
+        entries: Any = tomllib.loads(text).get(table.id, {})
+    except (ValueError, RecursionError) as error:  # tomllib's own error is but one of them
         raise BenchmarkError(f"{FILE_NAME}: cannot be read: {error}") from error
     places = {(row.id, column.id) for row in table.rows for column in table.columns if row.ours}
     servers = {column.id for column in table.columns if column.server}

@@ -12,11 +12,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from benchmark.report.curves import render_sweeps
 from benchmark.report.document import read_documents, report_to_json
 from benchmark.report.latex import render_latex
-from benchmark.report.markdown import markdown_table, render_markdown
+from benchmark.report.markdown import inline, markdown_table, render_markdown
 from benchmark.report.model import Cell, TableReport
 from benchmark.report.page import FILE_NAME as PAGE
 from benchmark.store import write_atomic
@@ -89,10 +90,15 @@ def _csv_row(table: str, cell: Cell) -> tuple[Any, ...]:
         cell.difference,
         cell.verdict,
         " ".join(cell.differing),
-        cell.note,
-        cell.flag,
+        _inert(cell.note),
+        _inert(cell.flag),
         " ".join(cell.keys),
     )
+
+
+def _inert(text: str) -> str:
+    """Return text that no spreadsheet takes for a formula: an apostrophe stands before one."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def write_index(results: Path) -> Path:
@@ -119,16 +125,17 @@ def _profile(folder: Path) -> list[str]:
     documents = read_documents(folder)
     known = [document for document in documents.values() if document]
     header = ("table", "date", "seeds", "cells", "claims", "files")
-    rows = [_index_row(folder / f"{name}.json", document) for name, document in documents.items()]
+    rows = [_index_row(folder / f"{table}.json", one) for table, one in documents.items()]
+    name = inline(folder.name)
     page = (
-        f"On one page, to open in a browser: [{folder.name}]({folder.name}/{PAGE})."
+        f"On one page, to open in a browser: [{name}]({quote(folder.name)}/{PAGE})."
         if (folder / PAGE).is_file()
         else ""
     )
     return [
-        f"## Profile {folder.name}",
+        f"## Profile {name}",
         " ".join(filter(None, (_total(known), page))) or "No table of it can be read.",
-        *([markdown_table(header, rows, (2,))] if rows else []),
+        *([markdown_table(header, rows, (2,), cell=str)] if rows else []),
     ]
 
 
@@ -145,13 +152,13 @@ def _total(documents: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _index_row(path: Path, document: Mapping[str, Any] | None) -> tuple[str, ...]:
-    table, link = path.stem, f"{path.parent.name}/{path.stem}"
+    table, link = inline(path.stem), quote(f"{path.parent.name}/{path.stem}")
     if document is None:
         unreadable = "not readable: run the table again"
         return table, "", "", unreadable, "", f"[json]({link}.json)"
     return (
-        f"[{document['title']}]({link}.md) `{table}`",
-        document["date"],
+        f"[{inline(document['title'])}]({link}.md) `{table}`",
+        inline(document["date"]),
         _seeds(document),
         _counts(document["verdicts"]),
         _counts(document["claim_verdicts"]),
@@ -172,4 +179,5 @@ def _drawn(path: Path) -> list[str]:
 
 
 def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {verdict}" for verdict, number in sorted(counts.items())) or "none"
+    listed = [f"{number} {inline(name)}" for name, number in sorted(counts.items())]
+    return ", ".join(listed) or "none"

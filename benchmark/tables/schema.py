@@ -12,7 +12,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-Text = Annotated[str, Field(min_length=1)]
+PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+"""No control characters, and none that turn the direction of what stands after them."""
+Text = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]
+Scale = Annotated[float, Field(gt=0, le=8)]
+Points = Annotated[float, Field(ge=-1e6, le=1e6)]
 Option = bool | int | float | str
 Supervision = Literal["I", "I+S", "F"]
 """Image labels; and saliency; or the true masks of the training images."""
@@ -66,7 +70,7 @@ class Evaluation(_Model):
     recipe: Text | None = None
     constants: dict[Text, float] = {}  # of that recipe
     # of the segmentation network's test:
-    scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
+    scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1)
     flip: bool = False
     crf: bool = False
     crf_constants: dict[Text, float] = {}  # of ``CrfOptions``; DeepLab's official ones where absent
@@ -93,7 +97,7 @@ class Column(_Model):
     kind: Literal["score", "text"] = "score"
     unit: Literal["%", "text"] = "%"
     evaluation: Evaluation | None = None
-    decimals: int = Field(default=1, ge=0)  # as the paper prints
+    decimals: int = Field(default=1, ge=0, le=9)  # as the paper prints
     server: bool = False
     notes: tuple[Text, ...] = ()
 
@@ -112,8 +116,8 @@ class Row(_Model):
     id: Id
     title: Text
     text: dict[Id, Text] = {}  # column -> printed text
-    published: dict[Id, float] = {}  # column -> printed value, in the column's unit
-    deviation: dict[Id, float] = {}  # column -> standard deviation printed beside the value
+    published: dict[Id, Points] = {}  # column -> printed value, in the column's unit
+    deviation: dict[Id, Points] = {}  # column -> standard deviation printed beside the value
     flags: dict[Id, Text] = {}  # column -> doubt about how its value was read
     notes: tuple[Text, ...] = ()  # e.g. where paper and released code differ
 
@@ -182,7 +186,7 @@ class _Claim(_Model):
     id: Id
     text: Text  # what the paper says
     contradicted: Text | None = None  # how the paper's own numbers contradict it
-    printed: float | None = None  # the effect between values that stand in another table
+    printed: Points | None = None  # the effect between values that stand in another table
 
 
 class GainClaim(_Claim):
@@ -193,7 +197,7 @@ class GainClaim(_Claim):
     worse: Id
     column: Id
     worse_column: Id | None = None  # of the row ``worse``, where it is another one
-    by: float = Field(ge=0)
+    by: float = Field(ge=0, le=1e6)
 
     def cells(self) -> tuple[Place, ...]:
         """Return the better cell, then the worse one."""
@@ -286,7 +290,7 @@ class Curve(_Model):
     id: Id
     title: Text
     x_title: Text
-    x: tuple[float, ...] = Field(min_length=2)  # one a row, rising
+    x: tuple[Points, ...] = Field(min_length=2)  # one a row, rising
     rows: tuple[Id, ...]
     columns: tuple[Id, ...] = Field(min_length=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-MODULE = '''
+MODULE = """
 import sys
 
 import torch
@@ -51,7 +51,7 @@ class Constructed(CAM):
 
 class Elsewhere(CAM):
     pass
-'''
+"""
 
 POINTS = {
     "raises": "bad_methods:Raises",
@@ -121,9 +121,7 @@ def write_bad_methods(site: Path) -> None:
 def _points(site: Path, distribution: str, methods: dict[str, str], tables: str) -> None:
     folder = site / f"{distribution.replace('-', '_')}-1.dist-info"
     folder.mkdir()
-    (folder / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1\n"
-    )
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1\n")
     lines = ["[wsss_benchmark.methods]", *(f"{name} = {value}" for name, value in methods.items())]
     lines += ["[wsss_benchmark.tables]", f"tables = {tables}"]
     (folder / "entry_points.txt").write_text("\n".join(lines) + "\n")

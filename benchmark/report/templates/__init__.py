@@ -7,6 +7,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from benchmark.report.visible import UNSEEN
+
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
@@ -33,10 +35,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
+        finalize=_visible,
     )
     environment.filters["lowered"] = lowered
     environment.filters["lowered_svg"] = lowered_svg
     return environment
+
+
+def _visible(value: Any) -> Any:
+    """Return a text without control characters and without those that turn its direction."""
+    return value.translate(UNSEEN) if isinstance(value, str) else value  # Markup stays such
 
 
 def lowered(text: str) -> Markup:

@@ -1,0 +1,18 @@
+"""Text in which nothing hides."""
+
+from __future__ import annotations
+
+UNSEEN = dict.fromkeys(
+    (
+        *(*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), *range(0x7F, 0xA0)),
+        *(*range(0x202A, 0x202F), *range(0x2066, 0x206A)),
+        *(*range(0xD800, 0xE000), 0xFFFE, 0xFFFF),
+    ),
+    "\N{REPLACEMENT CHARACTER}",
+)
+"""Control characters, those that turn the direction of text, and what XML and UTF-8 cannot hold."""
+
+
+def visible(text: str) -> str:
+    """Return text with a sign in the place of each character that nobody sees."""
+    return text.translate(UNSEEN)
