@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,10 +93,11 @@ def page(
     results: Results = Path("results"),
 ) -> None:
     """Make a profile's page and the index again from the results beside them; nothing is run."""
+    from benchmark.profiles import PROFILE_ID
     from benchmark.report.page import write_page
     from benchmark.report.writers import write_index
 
-    if profile != Path(profile).name or not (results / profile).is_dir():
+    if not re.fullmatch(PROFILE_ID, profile) or not (results / profile).is_dir():
         raise BenchmarkError(f"{results} holds no results of profile {profile!r}")
     for path in (write_page(results, profile), write_index(results)):
         print(f"wrote {path}")
@@ -208,6 +210,7 @@ def diff(
     folder = results / profile
     if against:
         tables = split_tables(table) if table != ALL else tables_in(against / profile, folder)
+        _check_names(tables)
         then = written_documents(against / profile, tables)
         now = written_documents(folder, tables)
     else:
@@ -227,6 +230,13 @@ def diff(
 def _check_one_row(given: Given, rows: str | None) -> None:
     if rows is not None and not given.released:
         raise BenchmarkError("--rows goes with --from here: a table is shown whole")
+
+
+def _check_names(tables: Sequence[str]) -> None:
+    """Refuse what cannot be a table's id: it may lead out of the results."""
+    for name in tables:
+        if not re.fullmatch(r"[a-z0-9_]+", name):
+            raise BenchmarkError(f"no table {name!r}: ids are lower-case letters, digits and _")
 
 
 def _several(tables: str) -> bool:

@@ -13,6 +13,7 @@ from benchmark.registry import near_name
 from benchmark.store import canonical_json
 
 FOLDER = Path(__file__).parent
+PROFILE_ID = r"[A-Za-z0-9_-]+"
 
 
 class _Model(BaseModel):
@@ -98,7 +99,7 @@ class LabelRecipe(_Model):
 class Profile(_Model):
     """The scale of an experiment."""
 
-    id: str = Field(pattern=r"^[A-Za-z0-9_-]+$")  # a folder's name below results/
+    id: str = Field(pattern=rf"^{PROFILE_ID}$")  # a folder's name below results/
     title: str
     about: str
     data: Annotated[GeneratedScenes | VocFolder, Field(discriminator="kind")]

@@ -379,7 +379,7 @@ def _provenance(report: TableReport) -> list[str]:
     return [
         "## Provenance",
         f"{len(report.records)} stages, {seconds / 60:.1f} minutes of work when they were made, "
-        f"peak memory {peak / 1000:.1f} GB; git revision {', '.join(revisions)}. "
+        f"peak memory {peak / 1000:.1f} GB; git revision {inline(', '.join(revisions))}. "
         "Configurations and full keys are in the JSON beside this file.",
         "\n".join(f"- {environment}" for environment in environments),
         "<details><summary>Every stage</summary>",
