@@ -221,7 +221,7 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
             sheets[row.id] = _sheet(graph, row, seeds[0])
     broken = {row_id: reason for row_id, reason in broken.items() if reason}
     if not cells and broken:
-        raise BenchmarkError(next(iter(broken.values())))
+        raise NothingToMeasure(next(iter(broken.values())))
     if not cells and graph.released:
         raise BenchmarkError(next(iter(absent.values())))
     if not cells:

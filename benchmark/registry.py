@@ -14,14 +14,11 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from benchmark.errors import BenchmarkError
 from benchmark.method import Method, TrainingRecipe
+from benchmark.report.visible import in_short
 
 GROUP = "wsss_benchmark.methods"
 OWN = "wsss-benchmark"
 """The distribution whose plugins are meant where another one has plugins of the same names."""
-
-
-LONGEST_REASON = 500
-"""Characters of what a plugin raised that are told."""
 
 
 class BrokenPlugin(BenchmarkError):
@@ -121,7 +118,7 @@ def _place(loaded: type) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:LONGEST_REASON]}"
+    return f"{type(error).__name__}: {in_short(str(error))}"
 
 
 def parse_options(owner: str, kind: type, options: Mapping[str, Any]) -> Any:

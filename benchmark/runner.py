@@ -14,13 +14,10 @@ from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
 from benchmark.report.model import Measurement, TableReport, ThresholdCurve
 from benchmark.report.server import ServerScore
-from benchmark.report.visible import visible
+from benchmark.report.visible import in_short
 from benchmark.stages import STAGES
 from benchmark.stages.score import read_counts
 from benchmark.store import Record, Stage, Store
-
-LONGEST_REASON = 500
-"""Characters of what a stage raised that a table shows."""
 
 MAP_SCORE = "maps.val_miou"
 """The diagnostic whose stage scores the attention maps at every threshold."""
@@ -68,12 +65,6 @@ def run_plans(
         set_aside=set_aside,
     )
     return failures
-
-
-def in_short(message: str) -> str:
-    """Return what somebody's code raised as a line that can stand in a table."""
-    line = visible(" ".join(message.split()))
-    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]} ..."
 
 
 def report_plan(

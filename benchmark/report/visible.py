@@ -13,6 +13,15 @@ UNSEEN = dict.fromkeys(
 """Control characters, those that turn the direction of text, and what XML and UTF-8 cannot hold."""
 
 
+LONGEST_REASON = 500
+
+
 def visible(text: str) -> str:
     """Return text with a sign in the place of each character that nobody sees."""
     return text.translate(UNSEEN)
+
+
+def in_short(message: str) -> str:
+    """Return what somebody's code raised as one line that can stand in a table."""
+    line = visible(" ".join(message.split()))
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON]} ..."

@@ -124,9 +124,12 @@ def test_of_several_tables_the_broken_one_is_named_and_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store = ("--store", str(tmp_path / "store"))
-    assert ended(monkeypatch, "plan", "--table", "bad_toml,dsna_table1,bad_all", *store) == 0
+    assert (
+        ended(monkeypatch, "plan", "--table", "bad_toml,bad_only,dsna_table1,bad_all", *store) == 0
+    )
     out, err = capsys.readouterr()
     assert err.splitlines()[0].startswith("left out: table file bad_toml.toml: not valid TOML")
+    assert "left out: method 'import_fails' (bad_import:Method) cannot be imported" in err
     assert "no compiler; going on without it" in err
     assert "dsna_table1" in out
     assert "bad_all" in out

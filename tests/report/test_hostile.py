@@ -20,8 +20,8 @@ from benchmark.report.build import build_report
 from benchmark.report.markdown import inline, markdown_table
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.page import write_page
+from benchmark.report.visible import in_short
 from benchmark.report.writers import write_index, write_report
-from benchmark.runner import in_short
 from benchmark.tables import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
