@@ -209,8 +209,7 @@ def diff(
     profile = load_profile(given.profile).id
     folder = results / profile
     if against:
-        tables = split_tables(table) if table != ALL else tables_in(against / profile, folder)
-        _check_names(tables)
+        tables = tables_in(against / profile, folder) if table == ALL else _ids(split_tables(table))
         then = written_documents(against / profile, tables)
         now = written_documents(folder, tables)
     else:
@@ -232,11 +231,12 @@ def _check_one_row(given: Given, rows: str | None) -> None:
         raise BenchmarkError("--rows goes with --from here: a table is shown whole")
 
 
-def _check_names(tables: Sequence[str]) -> None:
-    """Refuse what cannot be a table's id: it may lead out of the results."""
-    for name in tables:
+def _ids(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names; BenchmarkError for what is no id, and may lead out of the results."""
+    for name in names:
         if not re.fullmatch(r"[a-z0-9_]+", name):
             raise BenchmarkError(f"no table {name!r}: ids are lower-case letters, digits and _")
+    return names
 
 
 def _several(tables: str) -> bool:

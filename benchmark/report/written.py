@@ -163,7 +163,7 @@ class _Document(_Model):
     profile: str
     meaning: str
     date: str
-    seeds: int
+    seeds: int = Field(ge=0, le=1000)  # of as many, ``diff`` makes a plan
     data: dict[str, str]
     verdict_meanings: dict[str, str]
     verdicts: dict[str, int]
