@@ -69,15 +69,6 @@ class _Cell(_Model):
     images: int
     class_scores: dict[str, float | None]
 
-    @model_validator(mode="after")
-    def _check(self) -> _Cell:
-        for name, found in (("seeds", self.seeds), ("records", self.records)):
-            if found and len(found) != len(self.values):
-                raise ValueError(f"{len(self.values)} values, but {len(found)} {name}")
-        if (self.mean is None) != (not self.values):
-            raise ValueError("a mean without values, or values without a mean")
-        return self
-
 
 class _Claim(_Model):
     id: str

@@ -326,7 +326,7 @@ def _detail(
         card=[line for line in card_of([cell]) if line.differs or line.title in varying],
         runs=[
             Run(seed, points(value, 2), provenance.chain(key) if key else [])
-            for seed, value, key in zip(seeds, cell["values"], keys, strict=True)
+            for seed, value, key in zip(seeds, cell["values"], keys, strict=False)
         ],
     )
 
