@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmark import cli, runner
@@ -42,7 +42,7 @@ NEEDED = ("", "--table", "--groups")
 """Never left out: without groups ``bench`` measures everything."""
 PLACES = {"run": 2, "report": 2, "plan": 1, "diff": 2, "gap": 2, "figures": 2, "context": 2}
 KNOWN = (
-    "sgan",
+    "row",
     "7",
     "0",
     "-1",
@@ -84,6 +84,7 @@ def places(command: tuple[str, ...]) -> list[str]:
 
 
 @given(lines())
+@settings(max_examples=settings().max_examples // 2)  # some of them import torch, and plan
 def test_options(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
