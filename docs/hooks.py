@@ -13,12 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import measured
+import options
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-import measured
-import options
 from benchmark.tables import table_ids
 
 ROOT = Path(__file__).parents[1]

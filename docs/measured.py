@@ -60,7 +60,7 @@ def reports() -> tuple[Report, ...]:
     """Return every report in results/ whose table is known, profile by profile."""
     known = set(table_ids())
     names = sorted(path.name for path in RESULTS.iterdir() if path.is_dir())
-    order = [*(name for name in PROFILES if name in names), *(n for n in names if n not in PROFILES)]
+    order = sorted(names, key=lambda name: PROFILES.index(name) if name in PROFILES else 99)
     return tuple(
         Report(load_table(path.stem), json.loads(path.read_text()))
         for profile in order
@@ -70,7 +70,7 @@ def reports() -> tuple[Report, ...]:
 
 
 def measured(kind: str, name: str) -> str:
-    """Return our numbers of all rows with a ``method``, ``refine`` or family of ``segmentation``."""
+    """Return our numbers of the rows with a ``method``, ``refine`` or kind of ``segmentation``."""
     chosen: Mapping[str, Callable[[Row], bool]] = {
         "method": lambda row: row.method == name,
         "refine": lambda row: row.refine == name,
