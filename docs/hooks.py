@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import equations
 import measured
 import options
 from mkdocs.config.defaults import MkDocsConfig
@@ -28,7 +29,9 @@ PLACE = re.compile(r"^<!-- generated (\w+)((?: \S+)*) -->$", re.MULTILINE)
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add a page for every published table to the navigation."""
+    """Add a page for every published table to the navigation, and how equations are shown."""
+    fence = {"name": "equation", "class": "equation", "format": equations.render}
+    config.mdx_configs["pymdownx.superfences"] = {"custom_fences": [fence]}
     for part in config.nav or ():
         if isinstance(part, dict) and "Tables" in part:
             part["Tables"] += [{name: f"tables/{name}.md"} for name in table_ids()]

@@ -47,7 +47,10 @@ CARD_MEANINGS: Mapping[str, str] = {
 def options(kind: str, name: str) -> str:
     """Return the options of a ``method`` or ``refinement``: what they mean, then the defaults."""
     owner = load_method_class(name) if kind == "method" else load_refinement_class(name)
-    return f"{prose(owner.Options.__doc__)}\n\n{defaults(owner.Options)}"
+    _, _, sources = prose(inspect.getmodule(owner).__doc__).partition("\n\n")
+    indented = sources.replace("\n", "\n    ")
+    quoted = f'!!! note "Sources"\n\n    {indented}\n\n' if sources else ""
+    return f"{quoted}{prose(owner.Options.__doc__)}\n\n{defaults(owner.Options)}"
 
 
 def cue_options() -> str:

@@ -48,7 +48,7 @@ NEED_FINISHED_STAGES = {("figures",), ("context",), ("gap",), ("submit",)}
 PARSED = {("methods", "check"), ("bench",), ("weights", "make"), ("report",), ("page",)}
 """Too slow, or they would write over results/: read by the real parser alone."""
 
-NOT_FINISHED = "not (finished|run|been made|made)|no finished|nothing to|run it first"
+NOT_FINISHED = "is not in the store|nothing of row"
 
 
 def named(blocks: list[Fence]) -> Callable[..., Any]:
