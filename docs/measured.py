@@ -93,11 +93,12 @@ def _measured(profile: str, chosen: Callable[[Row], bool]) -> Iterator[str]:
         rows = [row.id for row in report.table.rows if chosen(row)]
         link = f"[`{report.table.id}`](../tables/{report.table.id}.md)"
         cells = [cell for cell in report.scores if cell["row"] in rows]
+        tested = [claim for claim in report.claims(rows) if claim["effect"] is not None]
         scores += [
             (link, text(cell["row_title"]), text(cell["column_title"]), *score(cell))
             for cell in cells
         ]
-        claims += [claim_row(claim) for claim in report.claims(rows)] if cells else []
+        claims += [(link, *claim_row(claim)) for claim in tested]
     if not scores:
         return
     yield f"### Profile {profile}"
@@ -105,7 +106,7 @@ def _measured(profile: str, chosen: Callable[[Row], bool]) -> Iterator[str]:
     yield markdown_table(header, scores, (3, 4, 5))
     if claims:
         yield "Claims that these rows take part in:"
-        yield markdown_table(CLAIM_HEADER, claims, (1, 2, 3))
+        yield markdown_table(("table", *CLAIM_HEADER), claims, (2, 3, 4))
 
 
 def _sheets(method: str) -> Iterator[str]:
