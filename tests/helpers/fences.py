@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+PROGRAMS = ("python", "pip", "pipx", "pytest", "wsss-benchmark", "mkdocs", "docker", "dask")
 OPENING = re.compile(r"^( *)```+ *([\w-]*)")
 
 
@@ -42,6 +43,12 @@ def fences() -> list[Fence]:
     return [fence for path in DOCUMENTS for fence in _fences(path)]
 
 
+def begins_with_command(line: str) -> bool:
+    """Tell whether a line, or the first of a block, is something to type."""
+    words = line.split(maxsplit=1)
+    return bool(words) and (words[0] == "$" or words[0] in PROGRAMS)
+
+
 def _fences(path: Path) -> Iterator[Fence]:
     block: list[str] | None = None
     start, language, indent = 0, "", ""
@@ -50,7 +57,9 @@ def _fences(path: Path) -> Iterator[Fence]:
         if opening and block is None:
             block, start, indent, language = [], number, opening[1], opening[2]
         elif opening and block is not None:
-            yield Fence(path, start, language, "".join(f"{one}\n" for one in block))
+            text = "".join(f"{one}\n" for one in block)
+            kind = "sh" if not language and begins_with_command(text) else language
+            yield Fence(path, start, kind, text)
             block = None
         elif block is not None:
             block.append(line.removeprefix(indent))
