@@ -179,16 +179,19 @@ def _parse(arguments: list[str]) -> None:
         path = word.partition("=")[2] or word
         if path.endswith((".pth", ".npz", ".safetensors")) or path in ("saliency", "VOC2012"):
             assert Path(path).exists(), path
-        if word in ("--table", "--row") and not arguments[arguments.index(word) + 1]:
-            pytest.fail(f"{word} names nothing")
     if "--table" in arguments:
+        from benchmark.given import split_tables
         from benchmark.tables import load_table
 
-        table = load_table(arguments[arguments.index("--table") + 1])
+        table = [load_table(name) for name in split_tables(_after("--table", arguments))][0]
         if "--row" in arguments:
-            table.row(arguments[arguments.index("--row") + 1])
+            table.row(_after("--row", arguments))
         if "--column" in arguments:
-            table.column(arguments[arguments.index("--column") + 1])
+            table.column(_after("--column", arguments))
+
+
+def _after(option: str, arguments: list[str]) -> str:
+    return arguments[arguments.index(option) + 1]
 
 
 def _pip(arguments: list[str], place: Path) -> None:
