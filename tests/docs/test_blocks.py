@@ -183,7 +183,7 @@ def _parse(arguments: list[str]) -> None:
         from benchmark.given import split_tables
         from benchmark.tables import load_table
 
-        table = [load_table(name) for name in split_tables(_after("--table", arguments))][0]
+        table, *_ = map(load_table, split_tables(_after("--table", arguments)))
         if "--row" in arguments:
             table.row(_after("--row", arguments))
         if "--column" in arguments:
