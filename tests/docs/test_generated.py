@@ -50,7 +50,7 @@ def test_options_show_what_they_take_and_their_default(
 
 
 def test_options_begin_with_what_their_docstring_says() -> None:
-    assert "bounds the zone that S_C sees" in options.options("method", "seenet")
+    assert "relative to the attention's maximum" in options.options("method", "seenet")
     assert (
         line_of(options.cue_options(), "`grow_foreground`")[3]
         == "`grow`'s threshold of the classes."
@@ -139,7 +139,9 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(site
     pages = [path for path in site.rglob("*") if path.suffix in (".html", ".css")]
     assert len(pages) > 50
     for page in pages:
-        for found in LOADED.finditer(page.read_text(encoding="utf-8")):
+        text = page.read_text(encoding="utf-8")
+        assert "unpkg.com" not in text, page.name  # where the theme's scripts would load from
+        for found in LOADED.finditer(text):
             address = next(filter(None, found.groups()))
             assert not re.match(r"(?:[a-z]+:)?//", address), f"{page.name} loads {address}"
 
