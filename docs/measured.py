@@ -270,7 +270,7 @@ def methods_overview() -> str:
                 *(found.get((profile, name), "–") for profile in names),
             )
         )
-    header = ("method", "paper", "supervision", *(f"labels, mIoU val, {one}" for one in names))
+    header = ("method", "paper", "supervision", *(f"labels, {one}" for one in names))
     return markdown_table(header, rows, range(3, 3 + len(names)))
 
 

@@ -49,7 +49,7 @@ def options(kind: str, name: str) -> str:
     owner = load_method_class(name) if kind == "method" else load_refinement_class(name)
     _, _, sources = prose(inspect.getmodule(owner).__doc__).partition("\n\n")
     indented = sources.replace("\n", "\n    ")
-    quoted = f'!!! note "Sources"\n\n    {indented}\n\n' if sources else ""
+    quoted = f'!!! note "From the code"\n\n    {indented}\n\n' if sources else ""
     return f"{quoted}{prose(owner.Options.__doc__)}\n\n{defaults(owner.Options)}"
 
 
