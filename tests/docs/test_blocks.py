@@ -124,6 +124,8 @@ def type_in(words: list[str], place: Path, printed: bool) -> None:
     """Type one command; ``printed`` is False where the document leaves out part of it."""
     if words[:3] == BENCHMARK:
         _benchmark(words[3:], printed)
+    elif words[:2] == ["docker", "build"]:
+        assert (ROOT / "Dockerfile").is_file()
     elif "wsss-benchmark" in words[:-1] and words[0] in ("wsss-benchmark", "pipx", "docker"):
         last = len(words) - words[::-1].index("wsss-benchmark")  # after what names the image
         _benchmark(words[last:], printed=False)
@@ -131,8 +133,6 @@ def type_in(words: list[str], place: Path, printed: bool) -> None:
         _pip(words[1:], place)
     elif words[0] == "pytest":
         assert " ".join(words) in (ROOT / ".ci" / "run").read_text()
-    elif words[:2] == ["docker", "build"]:
-        assert (ROOT / "Dockerfile").is_file()
     elif words[:3] == ["python", "-m", "build"]:
         assert (ROOT / "pyproject.toml").is_file()
     elif words[0] == "mkdocs":
