@@ -30,6 +30,7 @@ def run_plan(
     rows: Sequence[str] | None,
     keep_stale: bool,
     jobs: int,
+    patience: float | None = None,
     announce: Callable[[str], None],
 ) -> None:
     """Make what is not in the store yet, of all rows or of some, in ``jobs`` processes."""
@@ -44,6 +45,7 @@ def run_plan(
         progress,
         keep_stale=keep_stale,
         jobs=jobs,
+        patience=patience,
         announce=announce,
     )
 
@@ -55,6 +57,7 @@ def run_plans(
     *,
     keep_stale: bool,
     jobs: int,
+    patience: float | None = None,
     announce: Callable[[str], None],
 ) -> dict[str, str]:
     """Make what several tables need, equal stages once; return why stages failed, by their key.
@@ -79,6 +82,7 @@ def run_plans(
         progress,
         keep_stale=keep_stale,
         jobs=jobs,
+        patience=patience,
         announce=announce,
         set_aside=set_aside,
     )

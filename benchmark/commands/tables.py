@@ -17,11 +17,13 @@ from benchmark.commands.options import (
     Results,
     Rows,
     Seeds,
+    StageTimeout,
     StoreFolder,
     Tables,
     open_store,
     print_json,
     say,
+    seconds_of,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.given import Given, ProfileName, split_names, split_tables, takes_given
@@ -40,6 +42,7 @@ def run(
     results: Results = Path("results"),
     rows: Rows = None,
     jobs: Jobs = None,
+    stage_timeout: StageTimeout = None,
     keep_stale: KeepStale = False,
     as_json: Json = False,
 ) -> None:
@@ -47,6 +50,7 @@ def run(
 
     Of several tables, equal stages run once, and a row that fails does not stop the others.
     """
+    patience = seconds_of(stage_timeout)
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.progress import make_progress
     from benchmark.runner import run_plan, run_plans
@@ -56,6 +60,7 @@ def run(
     how: dict[str, Any] = {
         "keep_stale": keep_stale,
         "jobs": jobs or default_jobs(),
+        "patience": patience,
         "announce": say,
     }
     failures: dict[str, str] = {}
