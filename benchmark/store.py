@@ -231,6 +231,12 @@ class Store:
             return Status("stale", reason)
         return Status("cached")
 
+    def check_whole(self, stage: Stage) -> None:
+        """Raise BenchmarkError where a file of a finished stage is not what it was."""
+        status = self.inspect(stage)
+        if status.state == "damaged":
+            raise BenchmarkError(f"{stage.label}: {status.reason}: run the table again")
+
     def staleness(self, stage: Stage) -> str:
         """Return why the stage's files are out of date, "" if they are not; hashes nothing."""
         record = self.record(stage)

@@ -266,12 +266,14 @@ def _report(
     from benchmark.report.page import write_page
     from benchmark.report.server import load_server_scores
     from benchmark.report.writers import write_index, write_report
-    from benchmark.runner import report_plan
+    from benchmark.runner import damaged_scores, report_plan
 
     own = not plans[0].released  # a row started from files is in no index, and in no server's score
     reports = []
     for plan in plans:
         scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
+        for line in damaged_scores(plan.cells, store):
+            say(line)
         made = report_plan(plan, store, scores, failures)
         if several and not made.measured:
             say(f"{plan.table.id}: no number of ours, left as it is")

@@ -5,6 +5,8 @@ Such a process starts at once, so that a whole run on a few images takes seconds
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import os
 import shutil
@@ -16,6 +18,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
 
 TESTS = Path(__file__).parents[1]
 FAULTS = TESTS / "faults"
@@ -51,15 +56,16 @@ batch_size = 2
 
 @dataclass(frozen=True)
 class Moment:
-    """When a run kills itself with SIGKILL: so much computing after it has begun a stage.
+    """When a run kills itself: so much computing after it has begun a stage.
 
     It dies at the latest just before the stage would appear in the store, or, with ``after``, just
     after that, before what is left is cleaned up.
     """
 
-    key: str
+    name: str  # the stage's key, or the name of a file of the results: just before it appears
     seconds: float = 0.0  # of processor time, which a busy machine does not change
     after: bool = False
+    number: int = signal.SIGKILL
 
 
 @dataclass(frozen=True)
@@ -98,19 +104,20 @@ class _Watch:
 
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
         if self._dying:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._die()
         if event == "os.mkdir":
             path = Path(os.fsdecode(arguments[0]))  # type: ignore[arg-type]
             if path.name == "out" and path.parents[1].name == "scratch":
                 self._begins(path.parent.name)
         elif event == "os.rename":
             path = Path(os.fsdecode(arguments[1]))  # type: ignore[arg-type]
-            if len(path.parents) > 2 and path.parents[1].name == "stages":
-                self._appears(path.name)
+            self._appears(path.name)
 
     def _begins(self, key: str) -> None:
+        if key in self._begun:
+            return
         self._begun[key] = time.process_time()
-        if self._moment and self._moment.key == key and not self._moment.after:
+        if self._moment and self._moment.name == key and not self._moment.after:
             threading.Thread(target=self._die_later, daemon=True).start()
 
     def _die_later(self) -> None:
@@ -118,17 +125,23 @@ class _Watch:
         end = time.process_time() + self._moment.seconds
         while time.process_time() < end:
             time.sleep(0.001)
-        os.kill(os.getpid(), signal.SIGKILL)
+        self._die()
 
-    def _appears(self, key: str) -> None:
-        if self._moment and self._moment.key == key:
-            if not self._moment.after:
-                os.kill(os.getpid(), signal.SIGKILL)
-            self._dying = True  # at the next event of any kind, once the folder is there
-        if self._log:
-            spent = time.process_time() - self._begun[key]
+    def _die(self) -> None:
+        if self._moment is not None:
+            moment, self._moment, self._dying = self._moment, None, False
+            os.kill(os.getpid(), moment.number)
+
+    def _appears(self, name: str) -> None:
+        if self._moment and self._moment.name == name:
+            if self._moment.after:
+                self._dying = True  # at the next event of any kind, once it is there
+            else:
+                self._die()
+        if self._log and name in self._begun:
+            spent = time.process_time() - self._begun[name]
             with self._log.open("a") as file:
-                file.write(f"{key} {spent}\n")
+                file.write(f"{name} {spent}\n")
 
 
 @dataclass
@@ -139,7 +152,7 @@ class Running:
     out: Path
     err: Path
 
-    def end(self, timeout: float = 300.0) -> Ended:
+    def end(self, timeout: float = 1800.0) -> Ended:
         """Wait until it has ended."""
         self.process.join(timeout)
         if self.process.exitcode is None:
@@ -252,6 +265,54 @@ class Place:
         ended = self.run("run", *more)
         assert ended.status == 0, ended.err
         return ended
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Return the record of every stage in the store, by key."""
+        paths = self.store.glob("stages/*/*/record.json")
+        return {path.parent.name: json.loads(path.read_text()) for path in paths}
+
+    def copy_store(self, source: Place) -> None:
+        """Begin with all that another place's store holds, in files of its own."""
+        shutil.copytree(source.store, self.store)
+
+    def forget(self, key: str) -> None:
+        """Remove a stage from the store with everything that rests on it."""
+        records = self.records()
+        gone = {key}
+        while more := {k for k, r in records.items() if gone & set(r["inputs"].values())} - gone:
+            gone |= more
+        for one in gone:
+            shutil.rmtree(self.store / "stages" / records[one]["stage"] / one)
+
+    def artifacts(self) -> dict[str, str]:
+        """Return the sha256 of every file that must not depend on what happened on the way."""
+        return {
+            path.relative_to(self.store).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (self.store / "stages").rglob("*")
+            if path.is_file() and path.name not in ("record.json", "SHA256SUMS")
+        }
+
+    def written(self) -> dict[str, bytes]:
+        """Return the bytes of the table's files that name no time and no memory."""
+        return {
+            path.name: path.read_bytes()
+            for suffix in ("csv", "tex")
+            for path in self.results.rglob(f"*.{suffix}")
+        }
+
+    def check_clean(self, checkpoints: bool = False) -> None:
+        """Assert that nothing half-written is left, and nothing locked."""
+        scratch = self.store / "scratch"
+        files = [path for path in scratch.rglob("*") if path.is_file()] if scratch.exists() else []
+        kept = [path for path in files if path.name != "made_from.txt"]
+        assert checkpoints or not files, files
+        assert all("checkpoints" in path.parts for path in kept), kept
+        for folder in (self.store, self.results):
+            odd = [p for p in folder.rglob("*") if p.suffix in (".tmp", ".part")]
+            assert not odd + list(folder.rglob("unfinished.*")), odd
+        for path in self.store.glob("locks/*.lock"):
+            with FileLock(path, timeout=0):
+                pass
 
 
 def _run(call: Call, tables: str) -> None:
