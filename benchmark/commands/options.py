@@ -79,7 +79,7 @@ def seconds_of(duration: str | None) -> float | None:
     """Return the seconds of e.g. "45s", "90m" or "2h"; BenchmarkError for anything else."""
     if duration is None:
         return None
-    match = re.fullmatch(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])", duration)
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smhd])", duration)
     if match is None or float(match[1]) == 0:
         raise BenchmarkError(f"{duration!r} is no duration: give a number with s, m, h or d")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
