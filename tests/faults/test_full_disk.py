@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,7 @@ def fill(folder: Path, leave: int = 0) -> Path:
     """Fill the disk up to its last byte, or but for a few; return the file to remove."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as file:
-        with pytest.raises(OSError, match="No space left"):
+        with suppress(OSError):
             while file.write(bytes(4096)):
                 pass
         file.truncate(max(0, file.tell() - leave))

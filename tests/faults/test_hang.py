@@ -17,7 +17,7 @@ from benchmark.store import Record, Stage, Store
 
 pytestmark = pytest.mark.faults
 
-PATIENCE = 1.5
+PATIENCE = 4.0  # a busy machine must not be taken for a stage that hangs
 
 
 class Run:
@@ -65,9 +65,9 @@ def test_a_stage_that_hangs_once_is_made_by_the_second_attempt(run: Run) -> None
     assert not (run.store.folder(stage) / "half").exists() or run.attempts("stuck") == 2
 
 
-@pytest.mark.parametrize("how", ["asleep", "in C"])
-def test_one_that_hangs_again_is_named_and_the_others_are_made(run: Run, how: str) -> None:
-    stuck, steady = run.stage("stuck", times=9, how=how), run.stage("steady", steps=8, seconds=0.4)
+def test_one_that_hangs_again_is_named_and_the_others_are_made(run: Run) -> None:
+    stuck = run.stage("stuck", times=9, how="in C")
+    steady = run.stage("steady", steps=9, seconds=0.5)
     records = run(stuck, steady, aside=True)
     assert set(records) == {steady.key}  # though it took longer than the timeout
     assert run.attempts("stuck") == 2
