@@ -6,7 +6,7 @@ import errno
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -231,17 +231,22 @@ def _make(
         if damaged := store.damaged_checkpoint(stage):
             announce(f"{stage.label}: its checkpoint {damaged} is damaged; beginning anew")
             store.discard_scratch(stage)
-        with alarmed(progress, patience) as shown:
-            _run(stage, store, functions[stage.name], shown)
+        _run(stage, store, functions[stage.name], progress, patience)
 
 
-def _run(stage: Stage, store: Store, function: StageFunction, progress: Progress) -> None:
+def _run(
+    stage: Stage,
+    store: Store,
+    function: StageFunction,
+    progress: Progress,
+    patience: float | None,
+) -> None:
     """Call the stage function and commit what it made; the caller holds the lock."""
     workspace = store.prepare(stage, progress)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
-        with PeakMemory() as memory:
-            metrics = function(workspace)
+        with PeakMemory() as memory, alarmed(progress, patience) as shown:
+            metrics = function(replace(workspace, progress=shown))
         store.commit(
             stage,
             workspace,

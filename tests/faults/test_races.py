@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from forked import Place, context
 from small_graph import STEPS, artifacts, run
 
-from benchmark.store import Store
+from benchmark.store import Stage, Store
 
 pytestmark = pytest.mark.faults
 
@@ -32,11 +33,26 @@ def all_ended(processes: list) -> list[int | None]:  # type: ignore[type-arg]
 def test_eight_open_a_new_store_at_once(tmp_path: Path) -> None:
     forks = context()
     barrier = forks.Barrier(8)
-    processes = [forks.Process(target=open_many, args=(tmp_path, barrier, 25)) for _ in range(8)]
+    processes = [forks.Process(target=open_many, args=(tmp_path, barrier, 10)) for _ in range(8)]
     for process in processes:
         process.start()
     assert all_ended(processes) == [0] * 8
     assert not list(tmp_path.glob("*/.*.tmp"))
+
+
+def test_another_process_makes_the_store_between_two_looks(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    other = [lambda: Store(folder).lock(Stage("stage", {}))]
+
+    def look(event: str, arguments: tuple[object, ...]) -> None:
+        if event in ("os.listdir", "os.scandir") and arguments[0] == str(folder) and other:
+            other.pop()()
+
+    folder.mkdir()
+    sys.addaudithook(look)
+    Store(folder)
+    assert not other
+    assert (folder / "locks").is_dir()
 
 
 @pytest.mark.parametrize("runs", [2, 8])
