@@ -10,6 +10,7 @@ import typer
 from benchmark.commands import about, data, methods, rows, scores, tables, weights
 from benchmark.commands.options import say
 from benchmark.errors import BenchmarkError
+from benchmark.termination import terminable
 
 PROGRAM = "wsss-benchmark"  # of `python -m benchmark`, too: completion is installed by this name
 
@@ -69,7 +70,9 @@ app.add_typer(weights_app, name="weights")
 def main() -> None:
     """Run a command; a mistake of the user's is one line on stderr and exit status 2."""
     try:
-        status = app(prog_name=PROGRAM, standalone_mode=False)
+        with terminable():
+            status = app(prog_name=PROGRAM, standalone_mode=False)
+            sys.stdout.flush()
     except BenchmarkError as error:
         sys.exit(_complain(str(error)))
     except typer.Abort:
@@ -77,16 +80,24 @@ def main() -> None:
     except KeyboardInterrupt:
         say("interrupted; finished stages are kept, run the command again to go on")
         sys.exit(130)
-    except OSError as error:
-        sys.exit(_complain(f"{error.strerror or error}: {error.filename or 'no file is named'}"))
-    except UnicodeEncodeError as error:
-        sys.exit(_complain(f"{error.object!r} is not text in UTF-8: choose another name"))
     except Exception as error:
-        usage = getattr(error, "format_message", None)
-        if usage is None:
-            raise
-        sys.exit(_complain(usage()))
+        sys.exit(_complain(_in_one_line(error)))
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return what a wrong option, a full disk or the system says; raises any other error again."""
+    from benchmark.store import is_disk_full
+
+    if usage := getattr(error, "format_message", None):
+        return str(usage())
+    if is_disk_full(error):
+        return f"the disk is full ({error}): free space and run again"
+    if isinstance(error, OSError):
+        return f"{error.strerror or error}: {error.filename or 'no file is named'}"
+    if isinstance(error, UnicodeEncodeError):
+        return f"{error.object!r} is not text in UTF-8: choose another name"
+    raise error
 
 
 def _complain(message: str) -> int:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
+import errno
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 from filelock import Timeout
 
 from benchmark.errors import BenchmarkError, DiskFull
 from benchmark.order import chain_lengths, chosen
+from benchmark.patience import alarmed
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
+from benchmark.termination import Terminated, terminable, undisturbed
 from benchmark.workers import Workers
+
+REFUSED = {errno.EACCES, errno.EFBIG, errno.EIO, errno.EPERM, errno.EROFS}
+"""What the system says where it does not let a file be read or written, or cannot."""
 
 StageFunction = Callable[[Workspace], Metrics]
 
@@ -33,13 +35,15 @@ def execute(
     *,
     keep_stale: bool = False,
     jobs: int = 1,
+    patience: float | None = None,
     announce: Callable[[str], None],
     set_aside: Callable[[Stage, Exception], None] | None = None,
 ) -> dict[str, Record]:
     """Bring the stages into the store and return the records, by key, of all that are there.
 
     With ``jobs`` 1 they are made here, one after the other, with all cores; else in so many
-    processes of their own, each with one thread.
+    processes of their own, each with one thread. There a stage that shows no progress for
+    ``patience`` seconds is killed, made once more, and fails if it hangs again.
 
     Made are the stages asked for, damaged ones, and what these need that is not there yet.
     Stale ones are made again unless ``keep_stale``. ``announce`` is called with one line for
@@ -47,21 +51,30 @@ def execute(
     user's and a full disk. With ``set_aside`` a stage that fails is told there, and all that does
     not rest on it is made all the same; a full disk still ends the run.
     """
+    if patience is not None and jobs == 1:
+        raise BenchmarkError(
+            "a stage timeout needs --jobs 2 or more: one job makes the stages in this process, "
+            "which nothing watches"
+        )
     order = with_inputs(stages)
     states = plan_states(order, store)
     wanted = {stage.key for stage in stages}
     if keep_stale:
         _announce_kept(order, states, announce)
-    make = Maker(store.root, functions, keep_stale)
+    make = Maker(store.root, functions, keep_stale, patience)
     failed: set[str] = set()
 
     def todo() -> list[Stage]:
         return _not_resting_on(failed, _to_make(order, wanted, states, keep_stale))
 
-    with _terminable():
+    if todo():
+        store.check_writable()
+    with terminable():
         here = _one_by_one(todo, make, progress, announce)
-        there = Workers(jobs, make, progress, announce)
-        made = here if jobs == 1 else _at_once(todo, there, chain_lengths(order))
+        made = here
+        if jobs > 1:
+            workers = Workers(jobs, make, progress, announce)
+            made = _at_once(todo, workers, chain_lengths(order))
         with closing(made):
             for stage, error in made:
                 if error is None:
@@ -134,12 +147,21 @@ class Maker:
     root: Path
     functions: Mapping[str, StageFunction]
     keep_stale: bool
+    patience: float | None = None
 
     def __call__(self, stage: Stage, progress: Progress, announce: Callable[[str], None]) -> None:
         """Make ``stage``; raises BenchmarkError, with its label, for mistakes of the user's."""
         store = Store(self.root)
-        with _terminable():
-            _make(stage, store, self.functions, progress, self.keep_stale, announce)
+        with terminable():
+            _make(
+                stage,
+                store,
+                self.functions,
+                progress,
+                self.keep_stale,
+                self.patience,
+                announce,
+            )
 
 
 Done = Generator[tuple[Stage, Exception | None], None, None]
@@ -197,6 +219,7 @@ def _make(
     functions: Mapping[str, StageFunction],
     progress: Progress,
     keep_stale: bool,
+    patience: float | None,
     announce: Callable[[str], None],
 ) -> None:
     with _errors_told(stage), _locked(stage, store, announce):
@@ -207,16 +230,25 @@ def _make(
             announce(f"{stage.label}: {status.reason}; making it again")
         if status.state == "stale":
             announce(f"{stage.label}: out of date, {status.reason}; making it again")
-        _run(stage, store, functions[stage.name], progress)
+        if damaged := store.damaged_checkpoint(stage):
+            announce(f"{stage.label}: its checkpoint {damaged} is damaged; beginning anew")
+            store.discard_scratch(stage)
+        _run(stage, store, functions[stage.name], progress, patience)
 
 
-def _run(stage: Stage, store: Store, function: StageFunction, progress: Progress) -> None:
+def _run(
+    stage: Stage,
+    store: Store,
+    function: StageFunction,
+    progress: Progress,
+    patience: float | None,
+) -> None:
     """Call the stage function and commit what it made; the caller holds the lock."""
     workspace = store.prepare(stage, progress)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
-        with PeakMemory() as memory:
-            metrics = function(workspace)
+        with PeakMemory() as memory, alarmed(progress, patience) as shown:
+            metrics = function(replace(workspace, progress=shown))
         store.commit(
             stage,
             workspace,
@@ -226,7 +258,8 @@ def _run(stage: Stage, store: Store, function: StageFunction, progress: Progress
             peak_memory_mb=round(memory.megabytes, 1),
         )
     except BaseException:
-        store.discard(stage)
+        with undisturbed():
+            store.discard(stage)
         raise
 
 
@@ -257,37 +290,16 @@ def _errors_told(stage: Stage) -> Iterator[None]:
                 f"{stage.label}: the disk is full ({error}); "
                 "free space and run again, finished stages are kept"
             ) from error
+        if isinstance(error, OSError) and error.errno in REFUSED:
+            raise BenchmarkError(
+                f"{stage.label}: {error.filename or 'a file'}: {error.strerror}"
+            ) from error
         error.add_note(f"while making {stage.label}")
         raise
     except SystemExit as error:
-        if isinstance(error, _Terminated):
+        if isinstance(error, Terminated):
             raise
         raise RuntimeError(f"it ended the process: sys.exit({error.code!r})") from error
-
-
-class _Terminated(SystemExit):
-    """The end of this process, wished by another one."""
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM unwind like Ctrl-C does, so that locks and unfinished files are cleaned up."""
-    here = threading.current_thread() is threading.main_thread()
-    if not here or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    owner = os.getpid()
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        if os.getpid() != owner:  # a forked worker inherits the handler, and must just end
-            os._exit(128 + number)
-        raise _Terminated(128 + number)
-
-    signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _announce_kept(
@@ -300,6 +312,8 @@ def _announce_kept(
 
 def _tidy(order: Sequence[Stage], states: Mapping[str, State], store: Store) -> None:
     """Remove what a process killed right after its commit left of a finished stage."""
+    if not store.writable:
+        return
     for stage in order:
         if states[stage.key] == "cached" and store.has_scratch(stage):
             lock = store.lock(stage)

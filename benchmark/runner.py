@@ -22,6 +22,8 @@ from benchmark.store import Record, Stage, Store
 MAP_SCORE = "maps.val_miou"
 """The diagnostic whose stage scores the attention maps at every threshold."""
 
+READABLE = {"cached", "stale"}
+
 
 def run_plans(
     plans: Sequence[Plan],
@@ -31,6 +33,7 @@ def run_plans(
     rows: Sequence[str] | None = None,
     keep_stale: bool,
     jobs: int,
+    patience: float | None = None,
     announce: Callable[[str], None],
 ) -> dict[str, str]:
     """Make what tables need, equal stages once; return why stages failed, by their key.
@@ -61,6 +64,7 @@ def run_plans(
         progress,
         keep_stale=keep_stale,
         jobs=jobs,
+        patience=patience,
         announce=announce,
         set_aside=set_aside,
     )
@@ -106,11 +110,12 @@ def _measurement(
     finished = [
         (seed, stage)
         for seed, stage in zip(plan.seeds, cell.scores, strict=True)
-        if store.record(stage) is not None
+        if store.state(stage) in READABLE
     ]
     if not finished:
         behind = with_inputs(cell.scores)
-        error = next((failures[stage.key] for stage in behind if stage.key in failures), None)
+        errors = [failures[stage.key] for stage in behind if stage.key in failures]
+        error = next(iter(errors + damaged_scores([cell], store)), None)
         return Measurement(card=cell.card, error=error) if error else None
     counts = [read_counts(store.folder(stage) / "counts.safetensors") for _, stage in finished]
     stages = [stage for _, stage in finished]
@@ -131,6 +136,17 @@ def _measurement(
     )
 
 
+def damaged_scores(cells: Sequence[CellPlan], store: Store) -> list[str]:
+    """Return a line for every score of the cells whose files are not what they were."""
+    stages = {stage.key: stage for cell in cells for stage in cell.scores}.values()
+    found = [(stage.label, store.inspect(stage)) for stage in stages]
+    return [
+        f"{label}: {status.reason}; left out until the table is run again"
+        for label, status in found
+        if status.state == "damaged"
+    ]
+
+
 def _records(stages: list[Stage], store: Store) -> tuple[Record, ...]:
     found = [store.record(stage) for stage in with_inputs(stages)]
     return tuple(record for record in found if record is not None)
@@ -145,7 +161,7 @@ def threshold_curves(plan: Plan, row_id: str, store: Store) -> tuple[ThresholdCu
     curves = []
     for seed, stage in zip(plan.seeds, scored.stages, strict=True):
         path = store.folder(stage) / "curve.json"
-        if store.record(stage) is not None and path.is_file():
+        if store.state(stage) in READABLE and path.is_file():
             curve = {float(name): value for name, value in json.loads(path.read_text()).items()}
             curves.append(ThresholdCurve(seed, tuple(curve), tuple(curve.values()), fixed))
     return tuple(curves)

@@ -29,6 +29,7 @@ from typing import Any, Literal
 from filelock import BaseFileLock, FileLock
 from pydantic import ConfigDict, TypeAdapter, with_config
 
+from benchmark.checkpoints import damaged_file
 from benchmark.errors import BenchmarkError
 from benchmark.progress import Progress, SilentProgress
 from benchmark.provenance import environment, fingerprint, git_revision
@@ -41,6 +42,8 @@ STORE_VERSION = 1
 RECORD_VERSION = 1
 RECORD = "record.json"
 SUMS = "SHA256SUMS"
+UNFINISHED = ("*.part", "unfinished.*", ".*.tmp")
+"""What checkpoints are called until they are wholly written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +140,7 @@ class Workspace:
     input_records: Mapping[str, Record]
     locations: Mapping[str, Path]
     out: Path  # an empty folder; becomes the artifact
-    scratch: Path  # survives a kill: checkpoints
+    scratch: Path  # survives a kill: checkpoints, but for files named like UNFINISHED
     progress: Progress
     label: str
 
@@ -167,18 +170,28 @@ class Store:
             write_atomic(self.root / "format.json", json.dumps({"version": STORE_VERSION}) + "\n")
         elif version > STORE_VERSION:
             raise BenchmarkError(_newer(f"store {self.root}", version, STORE_VERSION))
-        if not os.access(self.root, os.W_OK):
+
+    @property
+    def writable(self) -> bool:
+        """Whether stages can be made here; those of a read-only store can all the same be read."""
+        return os.access(self.root, os.W_OK)
+
+    def check_writable(self) -> None:
+        """Raise BenchmarkError where nothing can be made."""
+        if not self.writable:
             raise BenchmarkError(f"store {self.root} is read-only: choose another --store")
 
     def _version(self) -> int | None:
         path = self.root / "format.json"
         if not path.exists():
-            if any(not entry.name.startswith(".") for entry in self.root.iterdir()):
+            filled = any(not entry.name.startswith(".") for entry in self.root.iterdir())
+            if not filled:
+                return None
+            if not path.exists():  # else another process has made the store just now
                 raise BenchmarkError(
                     f"{self.root} is neither empty nor a store (it has no format.json): "
                     "choose another --store"
                 )
-            return None
         try:
             return int(json.loads(path.read_text())["version"])
         except (ValueError, KeyError, TypeError) as error:
@@ -226,6 +239,12 @@ class Store:
             return Status("stale", reason)
         return Status("cached")
 
+    def check_whole(self, stage: Stage) -> None:
+        """Raise BenchmarkError where a file of a finished stage is not what it was."""
+        status = self.inspect(stage)
+        if status.state == "damaged":
+            raise BenchmarkError(f"{stage.label}: {status.reason}: run the table again")
+
     def staleness(self, stage: Stage) -> str:
         """Return why the stage's files are out of date, "" if they are not; hashes nothing."""
         record = self.record(stage)
@@ -272,8 +291,16 @@ class Store:
 
     def discard(self, stage: Stage) -> None:
         """Remove the unfinished files of the stage, but not its checkpoints."""
+        base = self._base(stage)
         for name in ("out", "replaced"):
-            shutil.rmtree(self._base(stage) / name, ignore_errors=True)
+            shutil.rmtree(base / name, ignore_errors=True)
+        for pattern in UNFINISHED:
+            for path in base.rglob(pattern):
+                path.unlink(missing_ok=True)
+
+    def damaged_checkpoint(self, stage: Stage) -> str | None:
+        """Return the name of a checkpoint of an unfinished attempt that cannot be gone on from."""
+        return damaged_file(self._base(stage) / "checkpoints")
 
     def discard_scratch(self, stage: Stage) -> None:
         """Remove everything unfinished of the stage; the caller holds the lock."""
@@ -406,13 +433,17 @@ def write_atomic(path: Path, data: bytes | str) -> None:
         raise BenchmarkError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+FULL_IN_WORDS = ("No space left on device", "PytorchStreamWriter failed", "unexpected pos")
+"""What errors of a full disk say; the last two are torch.save's, which knows no other."""
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Tell whether an error, or one that led to it, says that the disk or the quota is full."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if "No space left on device" in str(seen):  # libraries that hide the OSError
+        if any(words in str(seen) for words in FULL_IN_WORDS):  # libraries that hide the OSError
             return True
         seen = seen.__cause__ or seen.__context__
     return False

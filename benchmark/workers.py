@@ -21,11 +21,15 @@ from typing import Any
 import psutil
 
 from benchmark.errors import BenchmarkError, DiskFull
+from benchmark.patience import HUNG
 from benchmark.progress import Progress, Task
 from benchmark.store import Stage
 
 MEMORY_PER_WORKER = 2_000_000_000
 """Bytes; twice what a stage of the scenes takes."""
+
+GRACE = 20.0
+"""Seconds that a process gets to clean up before it is killed."""
 
 Make = Callable[[Stage, Progress, Callable[[str], None]], None]
 """Makes one stage; what it has to say goes to the third argument. Must be picklable."""
@@ -84,6 +88,7 @@ class Workers:
             for index in range(jobs)
         ]
         self._workers: list[_Worker] = []
+        self._hung: set[str] = set()  # the keys of the stages that have hung once
 
     def __enter__(self) -> Workers:
         return self
@@ -95,7 +100,10 @@ class Workers:
             worker.connection.close()
             worker.end_shown()
         for worker in self._workers:
-            worker.process.join()
+            worker.process.join(GRACE)
+            if worker.process.exitcode is None:  # it hangs where no signal handler is reached
+                worker.process.kill()
+                worker.process.join()
 
     @property
     def running(self) -> set[str]:
@@ -118,7 +126,8 @@ class Workers:
     def finished(self) -> Iterator[tuple[Stage, Exception | None]]:
         """Wait until something happens; yield the stages that are done with, and what they raised.
 
-        A process that dies is replaced, and its stage has failed with a BenchmarkError.
+        A process that dies is replaced, and its stage has failed with a BenchmarkError; one that
+        was ended because its stage hung is begun once more first.
         """
         busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
         for connection in wait(list(busy)):
@@ -132,13 +141,12 @@ class Workers:
                 worker.connection.close()
                 worker.end_shown()
                 self._workers.remove(worker)
-                yield (
-                    stage,
-                    BenchmarkError(
-                        f"{stage.label}: its process ended with status {worker.process.exitcode} "
-                        "(out of memory?); run again with fewer --jobs, finished stages are kept"
-                    ),
-                )
+                if worker.process.exitcode == HUNG and stage.key not in self._hung:
+                    self._hung.add(stage.key)
+                    self._announce(f"{stage.label}: no progress for too long; trying once more")
+                    self.begin(stage)
+                else:
+                    yield stage, _died(stage, worker.process.exitcode)
                 continue
             if kind == "made":
                 worker.stage = None
@@ -172,6 +180,18 @@ class Workers:
             worker.shown[number].task.advance(*values)
         else:
             worker.shown.pop(number).end()
+
+
+def _died(stage: Stage, status: int | None) -> BenchmarkError:
+    if status == HUNG:
+        return BenchmarkError(
+            f"{stage.label}: no progress for longer than the stage timeout, twice; its process "
+            "was killed, finished stages are kept"
+        )
+    return BenchmarkError(
+        f"{stage.label}: its process ended with status {status} "
+        "(out of memory?); run again with fewer --jobs, finished stages are kept"
+    )
 
 
 class _RemoteProgress:

@@ -372,7 +372,7 @@ def start(store: Path, log: Path, sleep: float = 0.0, jobs: int = 1) -> subproce
 
 
 def wait_for(log: Path, line: str) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 120
     while not log.exists() or line not in log.read_text().splitlines():
         assert time.monotonic() < deadline, f"{line!r} never came"
         time.sleep(0.005)

@@ -411,14 +411,14 @@ def test_a_read_only_store_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Store(tmp_path / "s")
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write anywhere
     with pytest.raises(BenchmarkError, match=r"s is read-only: choose another --store"):
-        Store(tmp_path / "s")
+        Store(tmp_path / "s").check_writable()
 
 
 def test_a_read_only_disk_is_told(small_disk: Path) -> None:
     Store(small_disk / "s")
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(BenchmarkError, match=r"s is read-only"):
-        Store(small_disk / "s")
+        Store(small_disk / "s").check_writable()
     with pytest.raises(BenchmarkError, match=r"cannot use .*Read-only file system"):
         Store(small_disk / "other")
 

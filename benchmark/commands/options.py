@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmark import completion
+from benchmark.errors import BenchmarkError
 
 if TYPE_CHECKING:
     from benchmark.store import Store
@@ -52,6 +54,14 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, max=256, help="Stages made at once; by default one a GPU, or one a core."),
 ]
+StageTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--stage-timeout",
+        help="With --jobs 2 or more: kill a stage that shows no progress for so long, e.g. 90m or "
+        "2h, and try it once more.",
+    ),
+]
 Rows = Annotated[
     str | None,
     typer.Option(
@@ -66,6 +76,16 @@ OneRow = Annotated[
 ]
 
 ALL = "all"
+
+
+def seconds_of(duration: str | None) -> float | None:
+    """Return the seconds of e.g. "45s", "90m" or "2h"; BenchmarkError for anything else."""
+    if duration is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)([smhd])", duration)
+    if match is None or float(match[1]) == 0:
+        raise BenchmarkError(f"{duration!r} is no duration: give a number with s, m, h or d")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
 
 
 def say(line: str) -> None:

@@ -19,11 +19,13 @@ from benchmark.commands.options import (
     Results,
     Rows,
     Seeds,
+    StageTimeout,
     StoreFolder,
     Tables,
     open_store,
     print_json,
     say,
+    seconds_of,
 )
 from benchmark.errors import BenchmarkError
 from benchmark.given import Given, ProfileName, split_names, split_tables, takes_given
@@ -42,6 +44,7 @@ def run(
     results: Results = Path("results"),
     rows: Rows = None,
     jobs: Jobs = None,
+    stage_timeout: StageTimeout = None,
     keep_stale: KeepStale = False,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +55,7 @@ def run(
     """
     if rows and _several(table):
         raise BenchmarkError("--rows are of one table: give its id with --table")
+    patience = seconds_of(stage_timeout)
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.progress import make_progress
     from benchmark.runner import run_plans
@@ -65,6 +69,7 @@ def run(
         rows=split_names(rows),
         keep_stale=keep_stale,
         jobs=jobs or default_jobs(),
+        patience=patience,
         announce=say,
     )
     _report(plans, _several(table), finished, results, as_json, failures)
@@ -282,12 +287,14 @@ def _report(
     from benchmark.report.page import write_page
     from benchmark.report.server import load_server_scores
     from benchmark.report.writers import write_index, write_report
-    from benchmark.runner import report_plan
+    from benchmark.runner import damaged_scores, report_plan
 
     own = not plans[0].released  # a row started from files is in no index, and in no server's score
     reports = []
     for plan in plans:
         scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
+        for line in damaged_scores(plan.cells, store):
+            say(line)
         made = report_plan(plan, store, scores, failures)
         if (several or failures) and not made.measured:
             say(f"{plan.table.id}: no number of ours, left as it is")

@@ -271,6 +271,8 @@ def _published(plan: Plan, row: Row) -> dict[str, float]:
 
 def _read(stages: Sequence[Stage], function: Callable[[Counts], float], store: Store) -> Points:
     finished = [stage for stage in stages if store.record(stage) is not None]
+    for stage in finished:
+        store.check_whole(stage)
     counts = [read_counts(store.folder(stage) / "counts.safetensors")[1] for stage in finished]
     return tuple(100 * function(array) for array in counts)
 

@@ -288,10 +288,11 @@ def reading(stage: Stage, store: Store) -> Workspace:
 
 
 def check_finished(plan: Plan, stages: Sequence[Stage], store: Store) -> None:
-    """Raise Unfinished unless all of the stages are in the store."""
+    """Raise Unfinished unless all of the stages are in the store, BenchmarkError for damage."""
     for stage in stages:
         if store.record(stage) is None:
             raise Unfinished(f"{stage.label} is not in the store {store.root}: {plan.run_first}")
+        store.check_whole(stage)
 
 
 def tell_stale(stage: Stage, store: Store, announce: Callable[[str], None]) -> None:
