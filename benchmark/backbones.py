@@ -69,7 +69,7 @@ class VGG16(nn.Module):
         if not pool4:
             pools[3] = nn.Identity()  # keeps the numbers of the layers after it
         layers: list[nn.Module] = []
-        channels = 3
+        channels, ends = 3, []
         for block, (full_width, convolutions) in enumerate(VGG16_BLOCKS):
             rate = dilation if block == 4 else 1
             for _ in range(convolutions):
@@ -79,13 +79,13 @@ class VGG16(nn.Module):
                 channels = convolution.out_channels
                 layers += [convolution, nn.ReLU(inplace=True)]
             layers.append(pools[block])
+            ends.append(len(layers))
             if block < frozen_blocks:
                 freeze(layers)
         self.features = nn.Sequential(*(layers if pool5 else layers[:-1]))
         self.channels = channels
         self.output_stride = output_stride
-        after = [place for place, layer in enumerate(layers) if isinstance(layer, nn.MaxPool2d)]
-        self._levels = (after[2] + 1, after[3] + 1, len(self.features))
+        self._levels = (ends[2], ends[3], len(self.features))
         self.level_channels = (round(256 * width), channels, channels)
         initialise(self)
 
@@ -94,7 +94,7 @@ class VGG16(nn.Module):
         return self.features(images.contiguous(memory_format=CHANNELS_LAST))
 
     def levels(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the features of blocks 3 and 4, after their pools, and of block 5."""
+        """Return the features of blocks 3 and 4, after their pools if any, and of block 5."""
         return _stepwise(self.features, images, self._levels)
 
 

@@ -67,6 +67,20 @@ def test_vgg16_levels_are_blocks_3_to_5(stride: int, sides: list[int]) -> None:
     assert tuple(level.shape[1] for level in levels) == backbone.level_channels
 
 
+@pytest.mark.parametrize("pool5", [False, True])
+def test_vgg16_without_pool4_still_has_three_levels(pool5: bool) -> None:
+    """Block 4 ends with its third ReLU, layer 22, and the empty place of the pool, 23."""
+    backbone = VGG16(width=0.125, output_stride=8, pool_kernel=3, pool4=False, pool5=pool5)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        levels = backbone.levels(images)
+        for level, end in zip(levels, (17, 23, 31 if pool5 else 30), strict=True):
+            torch.testing.assert_close(level, backbone.features[:end](images))
+        torch.testing.assert_close(levels[2], backbone(images))
+    assert not torch.equal(levels[1], levels[2])
+    assert [tuple(level.shape[1:]) for level in levels] == [(32, 8, 8), (64, 8, 8), (64, 8, 8)]
+
+
 def test_vgg16_equals_torchvision_up_to_pool5() -> None:
     from torchvision.models import vgg16
 
