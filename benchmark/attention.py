@@ -183,7 +183,11 @@ class Trainer:
             image.shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
         )
         return _Drawn(
-            recoloured(view.of(image, padding=MEAN_COLOUR), rng, recipe.colour),
+            view.of(
+                image,
+                padding=MEAN_COLOUR,
+                change=lambda seen: recoloured(seen, rng, recipe.colour),
+            ),
             source.labels[index],
             _plane(source.saliency, index, view, padding=0),
             _plane(source.seeds, index, view, padding=-1, nearest=True),

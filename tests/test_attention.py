@@ -22,7 +22,7 @@ from benchmark.attention import (
     learning_rate,
     parameter_groups,
 )
-from benchmark.backbones import build_backbone
+from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from benchmark.progress import SilentProgress
@@ -103,6 +103,23 @@ def test_an_interrupted_training_goes_on_bit_for_bit(
     resumed.run(network, method.losses)
     assert seen == [4]
     assert same(whole, network.state_dict())
+
+
+def test_padding_keeps_the_mean_colour_while_the_image_is_recoloured(tmp_path: Path) -> None:
+    """A 40 x 50 picture resized to 20 x 25 lies somewhere in a square of 32 pixels."""
+    recipe = replace(RECIPE, view="longer_side", side=(25, 25), colour=0.3, flip=False)
+    white = LabelledImages([np.full((40, 50, 3), 255, np.uint8)] * 3, images(3).labels)
+    loop = Trainer(
+        white, recipe, seed=0, scratch=tmp_path, progress=SilentProgress(), label="test"
+    )
+    mean = torch.tensor([124, 116, 104]) / 255 - torch.tensor(IMAGENET_MEAN)
+    mean = (mean / torch.tensor(IMAGENET_STD)).view(3, 1, 1)
+    darkest = []
+    for _, batch in loop.batches(0):
+        padded = torch.isclose(batch.images, mean, atol=1e-4).all(dim=1)
+        assert padded.sum(dim=(1, 2)).tolist() == [32 * 32 - 20 * 25] * 3
+        darkest += [float(image[0, ~pad].min()) for image, pad in zip(batch.images, padded, strict=True)]
+    assert len(set(darkest)) > 1  # the white was recoloured
 
 
 def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_step(tmp_path: Path) -> None:
