@@ -248,6 +248,7 @@ def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step:
         "optimiser": optimiser.state_dict(),
         "step": step,
         "random": torch.get_rng_state(),
+        "device_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     part = path.with_suffix(".part")
     torch.save(state, part)
@@ -262,6 +263,10 @@ def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> 
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["random"].cpu())
+    if torch.cuda.is_available():
+        # Of a training that goes on where there are fewer devices, the first ones' states.
+        kept = state["device_random"][: torch.cuda.device_count()]
+        torch.cuda.set_rng_state_all([one.cpu() for one in kept])
     return int(state["step"])
 
 

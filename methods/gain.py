@@ -131,6 +131,6 @@ class GAIN(Method):
 
 def one_class_each(labels: Tensor) -> Tensor:
     """Return labels (B, C) with one of each image's classes, drawn at random; none of none."""
-    # On the CPU, whose random state is what a checkpoint keeps.
+    # On the CPU: the same draw whatever the network is trained on.
     draw = (torch.rand(labels.shape) + 1).to(labels.device) * labels
     return torch.zeros_like(labels).scatter(1, draw.argmax(dim=1, keepdim=True), 1.0) * labels

@@ -21,6 +21,8 @@ from benchmark.attention import (
     fuse,
     learning_rate,
     parameter_groups,
+    resume,
+    save,
 )
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from benchmark.errors import BenchmarkError
@@ -103,6 +105,48 @@ def test_an_interrupted_training_goes_on_bit_for_bit(
     resumed.run(network, method.losses)
     assert seen == [4]
     assert same(whole, network.state_dict())
+
+
+class FakeDevices:
+    """CUDA devices as far as their random states go: a state is a byte tensor of one number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        self.states = [torch.tensor([place], dtype=torch.uint8) for place in range(count)]
+        for name in ("is_available", "device_count", "get_rng_state_all", "set_rng_state_all"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr("benchmark.attention.device", lambda: torch.device("cpu"))
+
+    def is_available(self) -> bool:
+        return bool(self.states)
+
+    def device_count(self) -> int:
+        return len(self.states)
+
+    def get_rng_state_all(self) -> list[torch.Tensor]:
+        return [state.clone() for state in self.states]
+
+    def set_rng_state_all(self, states: list[torch.Tensor]) -> None:
+        assert len(states) <= len(self.states)
+        for place, state in enumerate(states):
+            assert state.device.type == "cpu"
+            self.states[place] = state.clone()
+
+
+@pytest.mark.parametrize(("saved_on", "resumed_on"), [(2, 2), (2, 1), (1, 2), (2, 0), (0, 2)])
+def test_a_checkpoint_gives_every_device_its_random_state_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved_on: int, resumed_on: int
+) -> None:
+    network = nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    before = FakeDevices(monkeypatch, saved_on)
+    for state in before.states:
+        state += 100
+    save(tmp_path / "x.pt", network, optimiser, 5)
+    after = FakeDevices(monkeypatch, resumed_on)
+    assert resume(tmp_path / "x.pt", network, optimiser) == 5
+    both = min(saved_on, resumed_on)
+    expected = [100, 101][:both] + [0, 1][both:resumed_on]
+    assert [int(state) for state in after.states] == expected
 
 
 def test_padding_keeps_the_mean_colour_while_the_image_is_recoloured(tmp_path: Path) -> None:
