@@ -130,7 +130,7 @@ class StageGraph:
             locations={"weights": str(path)},
             label=f"initial weights {name}",
             code=(
-                "benchmark.stages.data",
+                "benchmark.stages.initial_weights",
                 "benchmark.backbones",
                 "benchmark.backbones_resnet38",
                 "benchmark.mxnet_params",
@@ -145,7 +145,7 @@ class StageGraph:
             return dataclasses.replace(
                 kept,
                 name="xception_backbone",
-                code=("benchmark.stages.xception", "benchmark.deeplab.xception"),
+                code=("benchmark.stages.initial_weights", "benchmark.deeplab.xception"),
             )
         if not family.fully_connected:
             return kept
@@ -153,7 +153,11 @@ class StageGraph:
             kept,
             name="fully_connected_backbone",
             label=f"{kept.label} with fc6 and fc7",
-            code=("benchmark.stages.fully_connected", "benchmark.deeplab.fully_connected"),
+            code=(
+                "benchmark.stages.initial_weights",
+                "benchmark.backbones",
+                "benchmark.deeplab.fully_connected",
+            ),
         )
 
     # Attention, saliency, labels
