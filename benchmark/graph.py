@@ -132,7 +132,6 @@ class StageGraph:
             code=(
                 "benchmark.stages.initial_weights",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 "benchmark.mxnet_params",
             ),
         )
@@ -254,7 +253,6 @@ class StageGraph:
                 *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 "benchmark.data.augment",
                 *method_code(type(method)),
             ),
@@ -304,7 +302,6 @@ class StageGraph:
                 *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 *method_code(type(method)),
             ),
         )
@@ -416,7 +413,6 @@ class StageGraph:
                 "benchmark.refinement",
                 "benchmark.attention",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 "benchmark.crf",
                 "benchmark.data.augment",
                 "benchmark.proxy.arrays",

@@ -153,16 +153,16 @@ def test_padding_keeps_the_mean_colour_while_the_image_is_recoloured(tmp_path: P
     """A 40 x 50 picture resized to 20 x 25 lies somewhere in a square of 32 pixels."""
     recipe = replace(RECIPE, view="longer_side", side=(25, 25), colour=0.3, flip=False)
     white = LabelledImages([np.full((40, 50, 3), 255, np.uint8)] * 3, images(3).labels)
-    loop = Trainer(
-        white, recipe, seed=0, scratch=tmp_path, progress=SilentProgress(), label="test"
-    )
+    loop = Trainer(white, recipe, seed=0, scratch=tmp_path, progress=SilentProgress(), label="test")
     mean = torch.tensor([124, 116, 104]) / 255 - torch.tensor(IMAGENET_MEAN)
     mean = (mean / torch.tensor(IMAGENET_STD)).view(3, 1, 1)
     darkest = []
     for _, batch in loop.batches(0):
         padded = torch.isclose(batch.images, mean, atol=1e-4).all(dim=1)
         assert padded.sum(dim=(1, 2)).tolist() == [32 * 32 - 20 * 25] * 3
-        darkest += [float(image[0, ~pad].min()) for image, pad in zip(batch.images, padded, strict=True)]
+        darkest += [
+            float(image[0, ~pad].min()) for image, pad in zip(batch.images, padded, strict=True)
+        ]
     assert len(set(darkest)) > 1  # the white was recoloured
 
 
