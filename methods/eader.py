@@ -14,6 +14,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -35,12 +36,13 @@ from methods.nn.grad_cam import (
     erased_copies,
     erased_probability,
     grad_cam,
-    placed,
+    read_off,
     resized,
     soft_mask,
     spread,
 )
 from methods.nn.heads import conv_head, start_classifier
+from methods.nn.pairs import mean_over_classes, mean_over_pairs, pair_images
 from methods.nn.zones import image_label_loss, logits
 
 if TYPE_CHECKING:
@@ -164,11 +166,10 @@ class EADER(Method):
             features, scores = network.features_and_scores(batch.images)
             maps = self.pair_maps(network, features, scores, batch.labels)
             attention = spread(resized(maps, batch.images.shape[2:]))
-        image, _ = batch.labels.nonzero(as_tuple=True)
         found = self.erased_scores(network, attention, batch)
-        if not len(image):
+        if not len(found):
             return found.sum()
-        return image_label_loss(found, batch.labels[image])
+        return image_label_loss(found, batch.labels[pair_images(batch.labels)])
 
     def pair_maps(
         self, network: EaderNetwork, features: Tensor, scores: Tensor, labels: Tensor
@@ -195,14 +196,13 @@ class EADER(Method):
         C spreads after resizing to the image; recipes that divide by the resized map's maximum
         make up for most of the difference.
         """
-        features, scores = network.features_and_scores(batch.images)
-        maps = self.pair_maps(network, features, scores, batch.labels).detach()
-        return placed(spread(maps), batch.labels)
+        return read_off(network, batch, partial(self.pair_maps, network))
 
     def _mean(self, values: Tensor, labels: Tensor) -> Tensor:
-        """Sum (P,) over the number of pairs, or over that of images times classes."""
-        count = len(values) if self.options.normalisation == "pairs" else labels.numel()
-        return values.sum() / max(1, count)
+        """Return the mean of (P,) over the pairs, or over all classes of all images."""
+        if self.options.normalisation == "pairs":
+            return mean_over_pairs(values)
+        return mean_over_classes(values, labels)
 
 
 class EaderNetwork(Classifier):
