@@ -488,11 +488,11 @@ class StageGraph:
             code=("benchmark.stages.truth", *READING),
         )
 
-    def label_score(self, row: Row, split: str, seed: int) -> Stage:
-        """Score the proxy labels of one split."""
+    def label_score(self, row: Row, split: str, seed: int, scored: str | None = None) -> Stage:
+        """Score the proxy labels of one split, or of the list ``scored`` of its images alone."""
         return self._score(
             self.labels(row, split, seed),
-            split,
+            scored or self.split(split),
             "labels",
             f"score of labels {row.id} {split} seed {seed}",
         )
@@ -567,14 +567,15 @@ class StageGraph:
         """Segment the column's split."""
         evaluation = column.evaluation
         assert evaluation is not None
+        scored = self.scored_list(evaluation.split)
         config, inputs, locations = self.data()
         return Stage(
             name="prediction",
             config={
                 **config,
                 **self._network_config(row),
-                **self._unscored_images(evaluation.split),
-                "split": self.split(evaluation.split),
+                **self._unscored_images(scored),
+                "split": scored,
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
                 "crf": _crf_constants(evaluation.crf_constants) if evaluation.crf else None,
@@ -594,19 +595,22 @@ class StageGraph:
     def score(self, row: Row, column: Column, seed: int) -> Stage:
         """Score what the column asks for."""
         assert column.evaluation is not None
+        scored = self.scored_list(column.evaluation.split)
         if not segments(column):
-            return self.label_score(as_scored(row, column), column.evaluation.split, seed)
+            wanted = column.evaluation.split
+            split = "train" if wanted in ("train", "train_aug") else wanted
+            return self.label_score(as_scored(row, column), split, seed, scored)
         folder = "labels_crf" if column.evaluation.crf else "labels"
         label = f"score {row.id} {column.id} seed {seed}"
         made = self.prediction(row, column, seed)
-        return self._score(made, column.evaluation.split, folder, label)
+        return self._score(made, scored, folder, label)
 
-    def _score(self, scored: Stage, split: str, folder: str, label: str) -> Stage:
+    def _score(self, made: Stage, scored: str, folder: str, label: str) -> Stage:
         config, inputs, locations = self.data()
         return Stage(
             name="score",
-            config={**config, "split": self.split(split), "folder": folder},
-            inputs={**inputs, "labels": scored},
+            config={**config, **self._own_list(scored), "split": scored, "folder": folder},
+            inputs={**inputs, "labels": made},
             locations=locations,
             label=label,
             code=("benchmark.stages.score", *READING, "benchmark.metrics"),
@@ -662,6 +666,32 @@ class StageGraph:
             return self.voc.train_split if self.voc else "train_aug"
         return self.voc.val_split if self.voc and split == "val" else split
 
+    def scored_list(self, split: str) -> str:
+        """Return the name of the list of images that a column's ``split`` means.
+
+        ``train`` is VOC's own list of 1,464 images, which the training split ``train_aug`` holds
+        among others; of the generated scenes they are the same.
+        """
+        if split == "train_aug" or (split == "train" and self.voc is None):
+            return self.split("train")
+        return "train" if split == "train" else self.split(split)
+
+    def lacks(self, split: str) -> bool:
+        """Tell whether the data have no list ``train`` of their own, and a column asks for it."""
+        return split == "train" and self.voc is not None and not self.voc.has(split)
+
+    def _own_list(self, name: str) -> dict[str, str]:
+        """Return the digest of a list of training images that the data's own digest leaves out."""
+        if self.voc is None or name != "train" or name in self._splits():
+            return {}
+        listed = self.voc.ids(name)
+        if foreign := sorted(set(listed) - set(self.voc.ids(self.voc.train_split))):
+            raise BenchmarkError(
+                f"{self.voc.split_path(name)}: lists {foreign[0]}, which is not in "
+                f"{self.voc.train_split}: only training images have labels to score there"
+            )
+        return {"list_digest": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
+
     def _ids(self, split: str) -> tuple[str, ...]:
         """Return the ids of the images of ``train`` or ``val``; of scenes before they are made."""
         if self.voc is not None:
@@ -673,9 +703,9 @@ class StageGraph:
         count = options.train_images if split == "train" else options.val_images
         return tuple(scene_id(split, index) for index in range(count))
 
-    def _unscored_images(self, split: str) -> dict[str, str]:
-        """Return the digest of a split's images where the data's own digest leaves them out."""
-        if self.voc is None or (name := self.split(split)) in self._splits():
+    def _unscored_images(self, name: str) -> dict[str, str]:
+        """Return the digest of a list's images where the data's own digest leaves them out."""
+        if self.voc is None or name in self._splits():
             return {}
         digest = hashlib.sha256()
         for image_id in self.voc.ids(name):

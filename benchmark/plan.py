@@ -239,6 +239,8 @@ def _absence(graph: StageGraph, row: Row, column: Column) -> str:
     assert column.evaluation is not None
     if segments(column) and row.segmentation not in graph.profile.segmentation:
         return f"profile {graph.profile.id} has no {row.segmentation}"
+    if graph.lacks(column.evaluation.split):
+        return f"the data set has no list {column.evaluation.split}"
     of_class = column.evaluation.of_class
     if of_class not in (None, "background", *_classes(graph)):
         return f"the data set has no {of_class}"

@@ -20,7 +20,7 @@ from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profi
 from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
 from benchmark.store import Stage
-from benchmark.tables import Row, Table, load_table
+from benchmark.tables import Evaluation, Row, Table, load_table
 from benchmark.user_files import UserFiles
 
 
@@ -443,3 +443,79 @@ def test_a_run_of_some_rows_makes_what_they_need_alone() -> None:
     assert set(plan.targets_of(row.id for row in plan.table.rows)) == set(plan.targets)
     with pytest.raises(BenchmarkError, match=r"'seenett'.*did you mean 'seenet'"):
         plan.targets_of(["seenett"])
+
+
+def of_split(split: str, stage: str) -> Table:
+    """A table of one row and one column: labels or segmentation of one list of images."""
+    known = own_rows("seenet_table1")
+    evaluation = Evaluation.model_validate({"stage": stage, "split": split})
+    column = known.columns[-1].model_copy(update={"evaluation": evaluation})
+    return known.model_copy(
+        update={"columns": (column,), "rows": known.rows[:1], "claims": (), "diagnostics": {}}
+    )
+
+
+@pytest.fixture
+def voc_lists(files: UserFiles) -> Path:
+    """The folder of lists, once train_aug has a second image that VOC's own list has not."""
+    assert files.data is not None
+    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClassAug", "png")):
+        one = files.data / folder / f"one.{ending}"
+        (files.data / folder / f"more.{ending}").write_bytes(one.read_bytes())
+    lists = files.data / "ImageSets" / "Segmentation"
+    (lists / "train_aug.txt").write_text("one\nmore\n")
+    return lists
+
+
+@pytest.fixture
+def two_images(paper: Profile) -> Profile:
+    data = VocFolder(kind="voc", name="VOC 2012", images={"train_aug": 2, "val": 1})
+    return paper.model_copy(update={"data": data})
+
+
+def test_vocs_own_training_list_is_scored_apart_from_train_aug(
+    two_images: Profile, files: UserFiles, voc_lists: Path
+) -> None:
+    (voc_lists / "train.txt").write_text("one\n")
+    scores = {}
+    for split in ("train", "train_aug"):
+        plan = make_plan(of_split(split, "labels"), two_images, files, (0,))
+        (cell,) = plan.cells
+        (scores[split],) = cell.scores
+        assert cell.card.split == split
+        assert cell.card.differences(published_card(plan.table, cell.row, cell.column)) == []
+    own, augmented = scores["train"], scores["train_aug"]
+    assert (own.config["split"], augmented.config["split"]) == ("train", "train_aug")
+    # the labels of all training images are made once, whatever list of them is scored
+    assert own.inputs["labels"] == augmented.inputs["labels"]
+    (voc_lists / "train.txt").write_text("more\n")
+    plan = make_plan(of_split("train", "labels"), two_images, files, (0,))
+    assert plan.cells[0].scores[0].key != own.key
+
+
+def test_a_segmentation_may_be_scored_on_vocs_own_training_list(
+    two_images: Profile, files: UserFiles, voc_lists: Path
+) -> None:
+    (voc_lists / "train.txt").write_text("one\n")
+    plan = make_plan(of_split("train", "segmentation"), two_images, files, (0,))
+    (score,) = plan.cells[0].scores
+    assert score.config["split"] == score.inputs["labels"].config["split"] == "train"
+    assert score.inputs["labels"].name == "prediction"
+
+
+def test_without_vocs_own_list_there_is_nothing_to_measure_on_it(
+    two_images: Profile, files: UserFiles, voc_lists: Path
+) -> None:
+    with pytest.raises(BenchmarkError, match="the data set has no list train"):
+        make_plan(of_split("train", "labels"), two_images, files, (0,))
+    (voc_lists / "train.txt").write_text("one\ntwo\n")
+    with pytest.raises(BenchmarkError, match="lists two, which is not in train_aug"):
+        make_plan(of_split("train", "labels"), two_images, files, (0,))
+
+
+def test_the_scenes_own_training_list_is_their_training_split() -> None:
+    scenes = load_profile("scenes")
+    plans = [make_plan(of_split(s, "labels"), scenes, UserFiles(), (0,)) for s in ("train", "train_aug")]
+    one, two = (plan.cells[0].scores[0] for plan in plans)
+    assert one == two
+    assert one.config["split"] == "train_aug"

@@ -57,7 +57,7 @@ class Evaluation(_Model):
     """How one score is taken: the part of the protocol that a column decides."""
 
     stage: Literal["labels", "segmentation"]  # labels: those made of the maps, image labels known
-    split: Text
+    split: Text  # val, test, train_aug (what is trained on), or train: VOC's own 1,464 of these
     metric: MetricName = "miou"
     of_class: Text | None = None  # "background" or a class of the data set; none: mean over classes
     mean_over: Literal["all", "foreground"] = "all"  # foreground: the background is left out
