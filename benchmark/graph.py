@@ -319,6 +319,7 @@ class StageGraph:
                 "split": self.split(split),
                 "size": self._recipe(method).test_size,
                 "options": _plain(method.options),
+                **({"keep_shape": True} if self._keeps_shape(method) else {}),
             },
             inputs={
                 **inputs,
@@ -331,11 +332,17 @@ class StageGraph:
                 "benchmark.stages.attention:maps",
                 *READING,
                 "benchmark.attention:attention_maps",
+                "benchmark.attention:images_of_shape",
                 "benchmark.attention:fuse",
+                "benchmark.data.augment:resized",
                 "benchmark.maps",
                 *method_code(type(method)),
             ),
         )
+
+    def _keeps_shape(self, method: Method) -> bool:
+        """Tell whether maps are read off images of their own shapes, as the paper does."""
+        return self.profile.attention.follow_method and method.inference().keep_shape
 
     def _released_images(self, files: ReleasedFiles, name: str, split: str) -> Stage:
         """Take what one split's images have, maps or labels, from released files."""

@@ -112,8 +112,8 @@ class EADER(Method):
         )
 
     def inference(self) -> InferenceRecipe:
-        """C's: one scale, no mirror image."""
-        return InferenceRecipe(flip=False)
+        """C's: one scale, no mirror image, the image's own size."""
+        return InferenceRecipe(flip=False, keep_shape=True)
 
     def fit(self, network: Any, trainer: Trainer) -> None:
         """Train both networks in turns of their share of the schedule."""

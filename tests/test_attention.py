@@ -45,7 +45,7 @@ def images(number: int = 7) -> LabelledImages:
 
 def build(name: str = "seenet") -> tuple[Method, nn.Module]:
     torch.manual_seed(0)
-    method = build_method(name, {"dropout": 0.5} if name != "acol" else {})
+    method = build_method(name, {"dropout": 0.5} if name not in ("acol", "psa") else {})
     return method, method.network(build_backbone("vgg16", width=0.125), 3, Head(0.05))
 
 
@@ -367,7 +367,45 @@ def salient(number: int = 2) -> LabelledImages:
     return LabelledImages([picture] * number, labels, [plane] * number)
 
 
+class Shapes(Stub):
+    """Attention as large as the view, whose shape is kept."""
+
+    recipe = InferenceRecipe((1.0, 0.5), flip=False, fusion="sum", normalise="max")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def inference(self) -> InferenceRecipe:
+        return self.recipe
+
+    def attention(self, network: Any, batch: Batch) -> torch.Tensor:
+        self.seen.append(tuple(batch.images.shape[2:]))
+        return batch.images[:, :1].abs().expand(-1, batch.labels.shape[1], -1, -1)
+
+    def background(self, network: Any, batch: Batch) -> torch.Tensor | None:
+        return None
+
+
 class TestMaps:
+    def test_images_that_keep_their_shape_are_scaled_from_their_own_size(self) -> None:
+        method, data = Shapes(), images(2)  # of 40 x 50 pixels
+        maps, _ = attention_maps(method, nn.Linear(1, 1), data, 32, keep_shape=True)
+        assert method.seen == [(40, 50), (20, 25)]
+        assert maps.shape == (2, 3, 40, 50)
+        method.seen.clear()
+        attention_maps(method, nn.Linear(1, 1), data, 32)
+        assert method.seen == [(32, 32), (16, 16)]
+
+    def test_squares_of_the_test_size_give_the_same_maps_either_way(self) -> None:
+        rng = np.random.default_rng(0)
+        pictures = [rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(2)]
+        data = LabelledImages(pictures, np.ones((2, 3), bool))
+        method, network = build("psa")
+        one, _ = attention_maps(method, network, data, 32, keep_shape=True)
+        two, _ = attention_maps(method, network, data, 32)
+        assert np.array_equal(one, two)
+
     def test_saliency_is_mirrored_with_the_image_and_absent_classes_are_0(self) -> None:
         method = Stub()
         maps, _ = attention_maps(method, nn.Linear(1, 1), salient(), 16)

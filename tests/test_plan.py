@@ -143,6 +143,8 @@ def test_methods_of_another_backbone_have_it_in_the_paper_profile(
     for stage in trained:
         assert stage.config["backbone"]["options"] == backbone  # type: ignore[index]
         assert stage.inputs["backbone"].label == f"initial weights {weights}"
+    # both releases read their maps off images as they are; SeeNet's and others' off squares
+    assert all(s.config["keep_shape"] is True for s in plan.stages if s.name == "maps")
     of_maps = [c for c in plan.cells if c.row.method == method and c.card.stage == "labels"]
     assert {cell.card.network for cell in of_maps} == {weights}
 
@@ -515,7 +517,20 @@ def test_without_vocs_own_list_there_is_nothing_to_measure_on_it(
 
 def test_the_scenes_own_training_list_is_their_training_split() -> None:
     scenes = load_profile("scenes")
-    plans = [make_plan(of_split(s, "labels"), scenes, UserFiles(), (0,)) for s in ("train", "train_aug")]
+    plans = [
+        make_plan(of_split(s, "labels"), scenes, UserFiles(), (0,)) for s in ("train", "train_aug")
+    ]
     one, two = (plan.cells[0].scores[0] for plan in plans)
     assert one == two
     assert one.config["split"] == "train_aug"
+
+
+def test_maps_are_read_off_squares_but_where_the_profile_follows_a_paper_that_keeps_the_shape(
+    paper: Profile, files: UserFiles
+) -> None:
+    squares = [*planned(paper, files).stages]
+    known = load_table("eader_psa")
+    squares += make_plan(known, load_profile("scenes"), UserFiles(), (0,)).stages
+    maps = [stage.config for stage in squares if stage.name == "maps"]
+    assert maps
+    assert not any("keep_shape" in config for config in maps)

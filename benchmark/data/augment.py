@@ -107,9 +107,14 @@ def recoloured(image: Image, rng: np.random.Generator, colour: float) -> Image:
 
 def warped(image: Image, size: int) -> Image:
     """Return the whole image warped to a (size, size, 3) square."""
-    if image.shape[:2] == (size, size):
+    return resized(image, (size, size))
+
+
+def resized(image: Image, shape: tuple[int, int]) -> Image:
+    """Return the whole image resized to ``shape`` (H, W)."""
+    if image.shape[:2] == shape:
         return image
-    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _resized_to(shape: tuple[int, ...], shorter: int, at_least: int) -> tuple[int, int]:

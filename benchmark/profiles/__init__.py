@@ -57,7 +57,8 @@ class Attention(_Model):
 
     weights: str
     options: dict[str, Any] = {}
-    follow_method: bool = False  # take the backbone changes of each method's paper first
+    # take the backbone changes of each method's paper first, and read maps at the paper's shapes
+    follow_method: bool = False
     by_method: dict[str, Backbone] = {}  # of methods whose paper has another backbone altogether
     head: dict[str, float] = {}  # those of ``benchmark.method.Head``
     recipe: dict[str, Any] = {}  # replaces constants of every method's TrainingRecipe alike

@@ -121,7 +121,9 @@ class Row(_Model):
     method: Text | None = None  # the name of a method plugin
     options: dict[Text, Option] = {}
     refine: Text | None = None  # the name of a refinement plugin that betters the maps
-    refine_options: dict[Text, Option | dict[Text, Option]] = {}  # a mapping: e.g. a CRF's constants
+    refine_options: dict[
+        Text, Option | dict[Text, Option]
+    ] = {}  # a mapping: e.g. a CRF's constants
     recipe: Text | None = None  # how maps become proxy labels
     constants: dict[Text, float] = {}  # of the recipe
     segmentation: Id | None = None  # family of the segmentation network
