@@ -65,6 +65,7 @@ class EADER(Method):
         "arXiv:2011.04626",
     )
     backbone_options: ClassVar[Mapping[str, Any]] = {"output_stride": 16}
+    reading_options: ClassVar[tuple[str, ...]] = ("views",)
 
     @dataclass(frozen=True)
     class Options:
@@ -78,6 +79,9 @@ class EADER(Method):
         ``normalisation`` of mining and area: over the ``pairs`` of an image and a class it holds
         (C), or over all ``classes`` of all images (S). ``attention`` at the last feature map:
         Grad-CAM with constant weights, or CAM, not clipped at 0, whose weights learn too (C both).
+        ``views`` of an image that its maps are read off: its ``own``, one (C), or those of ``psa``,
+        four scales and their mirror images, summed (arXiv:1803.10464: S has EADER inside PSA, and
+        does not say which).
         ``shared_weights``: one network in both roles. As in C it then learns the localiser's losses
         at every step, and never the adversary's; unlike C's, its mining loss is a probability.
         """
@@ -90,6 +94,7 @@ class EADER(Method):
         normalisation: Literal["pairs", "classes"] = "pairs"
         localiser_steps: Annotated[int, Field(ge=1)] = 200
         adversary_steps: Annotated[int, Field(ge=0)] = 200
+        views: Literal["own", "psa"] = "own"
         shared_weights: bool = False
 
     def network(self, backbone: Any, num_classes: int, head: Head) -> nn.Module:
@@ -112,7 +117,11 @@ class EADER(Method):
         )
 
     def inference(self) -> InferenceRecipe:
-        """C's: one scale, no mirror image, the image's own size."""
+        """C's: one scale, no mirror image, the image's own size; or PSA's, see ``Options``."""
+        if self.options.views == "psa":
+            return InferenceRecipe(
+                (1.0, 0.5, 1.5, 2.0), flip=True, fusion="sum", normalise="max", keep_shape=True
+            )
         return InferenceRecipe(flip=False, keep_shape=True)
 
     def fit(self, network: Any, trainer: Trainer) -> None:
