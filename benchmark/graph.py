@@ -24,7 +24,7 @@ from benchmark.registry import build_method, parse_options
 from benchmark.released import NotReleased, Released, ReleasedFiles
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.store import Stage
-from benchmark.tables import Column, Row
+from benchmark.tables import Column, Evaluation, Row
 from benchmark.tables.schema import Retraining
 from benchmark.user_files import (
     UserFiles,
@@ -585,6 +585,7 @@ class StageGraph:
                 "split": scored,
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
+                **_other_views(evaluation),
                 "crf": _crf_constants(evaluation.crf_constants) if evaluation.crf else None,
             },
             inputs={**inputs, "segmentation": self.trained(row, seed)},
@@ -749,6 +750,12 @@ def as_scored(row: Row, column: Column) -> Row:
     if evaluation.recipe is not None:
         changes |= {"recipe": evaluation.recipe, "constants": evaluation.constants}
     return row.model_copy(update=changes)
+
+
+def _other_views(evaluation: Evaluation) -> dict[str, Any]:
+    """Return how an image's views are made and joined where that is not as in most tests."""
+    changed: dict[str, Any] = {} if evaluation.square is None else {"square": evaluation.square}
+    return changed if evaluation.fusion == "probabilities" else {**changed, "fusion": "logits"}
 
 
 def _training_options(method: Method | Refinement) -> dict[str, Any]:

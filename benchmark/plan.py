@@ -314,6 +314,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         threshold_policy="fixed",
         scales=evaluation.scales,
         flip=evaluation.flip,
+        views=evaluation.views,
         crf=evaluation.crf,
         network=_network_name(graph, row) if segmented else used,
         initial_weights=graph.profile.weights[used].title,

@@ -534,3 +534,29 @@ def test_maps_are_read_off_squares_but_where_the_profile_follows_a_paper_that_ke
     maps = [stage.config for stage in squares if stage.name == "maps"]
     assert maps
     assert not any("keep_shape" in config for config in maps)
+
+
+def test_sgans_released_test_changes_the_prediction_and_its_card(
+    paper: Profile, files: UserFiles
+) -> None:
+    """Squares of 0.75, 1 and 1.25 times 385 pixels, whose logits are added (sgan.md)."""
+    usual = {"stage": "segmentation", "split": "val", "scales": [0.75, 1.0, 1.25]}
+    known = of_split("val", "segmentation")
+    configs = []
+    for more in ({}, {"square": 385, "fusion": "logits"}):
+        evaluation = Evaluation.model_validate({**usual, **more})
+        column = known.columns[0].model_copy(update={"evaluation": evaluation})
+        plan = make_plan(known.model_copy(update={"columns": (column,)}), paper, files, (0,))
+        (config,) = stages(plan, "prediction")
+        configs.append(config)
+        card = plan.cells[0].card
+        assert card.differences(published_card(plan.table, known.rows[0], column)) == []
+        assert card.views == ("logits, squares of 385 px" if more else "probabilities")
+    plain, released = configs
+    assert released == {**plain, "square": 385, "fusion": "logits"}
+
+
+def test_how_views_are_joined_is_of_segmentations_alone() -> None:
+    for more in ({"square": 385}, {"fusion": "logits"}):
+        with pytest.raises(ValidationError, match="not of labels"):
+            Evaluation.model_validate({"stage": "labels", "split": "val", **more})

@@ -18,6 +18,8 @@ Supervision = Literal["I", "I+S", "F"]
 """Image labels; and saliency; or the true masks of the training images."""
 MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
+Fusion = Literal["probabilities", "logits"]
+"""What is averaged over the views of an image: probabilities; or scores are added before them."""
 Retraining = Literal["adapt", "plain"]
 """``adapt``: on labels restricted to background and the image's classes; ``plain``: on any."""
 Place = tuple[str, str]
@@ -68,13 +70,22 @@ class Evaluation(_Model):
     # of the segmentation network's test:
     scales: tuple[float, ...] = Field(default=(1.0,), min_length=1)
     flip: bool = False
+    square: int | None = Field(default=None, ge=1)  # warp images to such a side, times the scale
+    fusion: Fusion = "probabilities"  # of the scales and mirror images
     crf: bool = False
     crf_constants: dict[Text, float] = {}  # of ``CrfOptions``; DeepLab's official ones where absent
+
+    @property
+    def views(self) -> str:
+        """What of its views an image's scores are made of, in words."""
+        return f"{self.fusion}, squares of {self.square} px" if self.square else self.fusion
 
     @model_validator(mode="after")
     def _check(self) -> Evaluation:
         if self.stage == "segmentation" and (self.raw or self.recipe):
             raise ValueError("raw and recipe are of labels, not of a segmentation")
+        if self.stage == "labels" and (self.square or self.fusion != "probabilities"):
+            raise ValueError("square and fusion are of a segmentation, not of labels")
         if self.constants and self.recipe is None:
             raise ValueError("constants need recipe")
         if self.of_class is not None and self.mean_over != "all":
