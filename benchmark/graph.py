@@ -508,47 +508,43 @@ class StageGraph:
 
     def segmentation(self, row: Row, seed: int) -> Stage:
         """Train the row's segmentation network."""
+        path = self.network_path(row)
         config, inputs, locations = self.data()
         return Stage(
             name="segmentation",
-            config={**config, **self._network_config(row), "seed": seed},
+            config={**config, **_network_config(path), "seed": seed},
             inputs={
                 **inputs,
                 "labels": self.labels(row, "train", seed),
                 "backbone": self.segmentation_backbone(row),
             },
-            locations={**locations, "config": str(self.network_path(row))},
+            locations={**locations, "config": str(path)},
             label=f"segmentation {row.id} seed {seed}",
-            code=(
-                "benchmark.stages.segmentation:segmentation",
-                *READING,
-                *self._network_code(row),
-                "benchmark.backbones",
-                "benchmark.crf",
-            ),
+            code=_segmentation_code(path),
         )
 
     def adapted_labels(self, row: Row, retrain: Retraining, seed: int) -> Stage:
         """Label the training images with the trained network."""
         settings = ADAPTED_LABELS[retrain]
+        path = self.network_path(row)
         config, inputs, locations = self.data()
         return Stage(
             name="adapted_labels",
             config={
                 **config,
-                **self._network_config(row),
+                **_network_config(path),
                 **settings,
                 "flip": False,
                 "crf": _plain(wide_crf()) if settings["crf"] else None,
             },
             inputs={**inputs, "segmentation": self.segmentation(row, seed)},
-            locations={**locations, "config": str(self.network_path(row))},
+            locations={**locations, "config": str(path)},
             label=f"adapted labels {row.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:adapted_labels",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                *self._network_code(row),
+                *_network_code(path),
                 "benchmark.crf",
             ),
         )
@@ -561,8 +557,15 @@ class StageGraph:
             "labels": self.adapted_labels(row, retrain, seed),
             "initial": first,
         }
-        label = f"retraining {row.id} seed {seed}"
-        return dataclasses.replace(first, inputs=inputs, label=label)
+        path = self.tested_path(row)
+        return dataclasses.replace(
+            first,
+            config={**first.config, **_network_config(path)},
+            inputs=inputs,
+            locations={**first.locations, "config": str(path)},
+            label=f"retraining {row.id} seed {seed}",
+            code=_segmentation_code(path),
+        )
 
     def trained(self, row: Row, seed: int) -> Stage:
         """Return the training of the network that is tested."""
@@ -575,12 +578,13 @@ class StageGraph:
         evaluation = column.evaluation
         assert evaluation is not None
         scored = self.scored_list(evaluation.split)
+        path = self.tested_path(row)
         config, inputs, locations = self.data()
         return Stage(
             name="prediction",
             config={
                 **config,
-                **self._network_config(row),
+                **_network_config(path),
                 **self._unscored_images(scored),
                 "split": scored,
                 "scales": list(evaluation.scales),
@@ -589,13 +593,13 @@ class StageGraph:
                 "crf": _crf_constants(evaluation.crf_constants) if evaluation.crf else None,
             },
             inputs={**inputs, "segmentation": self.trained(row, seed)},
-            locations={**locations, "config": str(self.network_path(row))},
+            locations={**locations, "config": str(path)},
             label=f"prediction {row.id} {column.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:prediction",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                *self._network_code(row),
+                *_network_code(path),
                 "benchmark.crf",
             ),
         )
@@ -649,12 +653,11 @@ class StageGraph:
         """Return the config file of the row's segmentation network."""
         return config_path(self.family(row).config)
 
-    def _network_config(self, row: Row) -> dict[str, Any]:
-        path = self.network_path(row)
-        return {"config": path.name, "config_digest": config_digest(path)}
-
-    def _network_code(self, row: Row) -> tuple[str, ...]:
-        return ("benchmark.segmentation", *sorted(config_modules(self.network_path(row))))
+    def tested_path(self, row: Row) -> Path:
+        """Return the config of the training whose network is tested."""
+        family = self.family(row)
+        second = family.retraining if row.retrain is not None else None
+        return config_path(second or family.config)
 
     def _recipe(self, method: Method) -> TrainingRecipe:
         changed = {**_plain(method.training()), **self.profile.attention.recipe}
@@ -750,6 +753,24 @@ def as_scored(row: Row, column: Column) -> Row:
     if evaluation.recipe is not None:
         changes |= {"recipe": evaluation.recipe, "constants": evaluation.constants}
     return row.model_copy(update=changes)
+
+
+def _network_config(path: Path) -> dict[str, Any]:
+    return {"config": path.name, "config_digest": config_digest(path)}
+
+
+def _network_code(path: Path) -> tuple[str, ...]:
+    return ("benchmark.segmentation", *sorted(config_modules(path)))
+
+
+def _segmentation_code(path: Path) -> tuple[str, ...]:
+    return (
+        "benchmark.stages.segmentation:segmentation",
+        *READING,
+        *_network_code(path),
+        "benchmark.backbones",
+        "benchmark.crf",
+    )
 
 
 def _other_views(evaluation: Evaluation) -> dict[str, Any]:

@@ -560,3 +560,33 @@ def test_how_views_are_joined_is_of_segmentations_alone() -> None:
     for more in ({"square": 385}, {"fusion": "logits"}):
         with pytest.raises(ValidationError, match="not of labels"):
             Evaluation.model_validate({"stage": "labels", "split": "val", **more})
+
+
+def test_a_second_training_has_its_own_config_where_the_profile_says_so(
+    paper: Profile, files: UserFiles
+) -> None:
+    """DSRG's: the labels come from the first network, the test is of the second."""
+    known = load_table("sgan_table1")
+    rows = [row for row in known.rows if row.segmentation == "dsrg_aspp_vgg16"]
+    assert [row.retrain for row in rows] == ["plain"]
+    plan = make_plan(known.model_copy(update={"rows": tuple(rows)}), paper, files, (0,))
+    first, second = (
+        next(stage for stage in plan.stages if stage.label.startswith(name))
+        for name in ("segmentation ", "retraining ")
+    )
+    (labels,) = (stage for stage in plan.stages if stage.name == "adapted_labels")
+    (tested,) = (stage for stage in plan.stages if stage.name == "prediction")
+    assert first.config["config"] == labels.config["config"] == "dsrg_aspp_vgg16_voc12.py"
+    assert second.config["config"] == tested.config["config"] == "deeplab_aspp_vgg16_voc12.py"
+    assert second.inputs["initial"] == first
+    assert Path(second.locations["config"]).name == "deeplab_aspp_vgg16_voc12.py"
+    assert Path(tested.locations["config"]).name == "deeplab_aspp_vgg16_voc12.py"
+    assert first.config["config_digest"] != second.config["config_digest"]
+
+
+def test_the_scenes_networks_are_those_that_they_were() -> None:
+    """DSNA's and DCSP's own schedules are VOC's; on the scenes they train as all others do."""
+    families = load_profile("scenes").segmentation
+    assert families["dsna_largefov_vgg16"] == families["largefov_vgg16"]
+    assert families["dcsp_aspp_resnet101"] == families["aspp_resnet101"]
+    assert all(family.retraining is None for family in families.values())
