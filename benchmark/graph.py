@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,7 +16,8 @@ from benchmark.data.voc import VocDataset
 from benchmark.errors import BenchmarkError
 from benchmark.method import Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
-from benchmark.proxy import find_recipe
+from benchmark.provenance import own_code
+from benchmark.proxy import find_recipe, recipe_code
 from benchmark.refinement import Refinement, build_refinement
 from benchmark.registry import build_method, parse_options
 from benchmark.released import NotReleased, Released, ReleasedFiles
@@ -480,7 +479,13 @@ class StageGraph:
             inputs=inputs,
             locations=locations,
             label=f"labels {row.id} {split} seed {seed}",
-            code=("benchmark.stages.labels", *READING, "benchmark.proxy", "benchmark.crf"),
+            code=(
+                "benchmark.stages.labels",
+                *READING,
+                "benchmark.proxy",
+                "benchmark.crf",
+                *recipe_code(recipe),
+            ),
         )
 
     def true_labels(self, split: str) -> Stage:
@@ -730,14 +735,7 @@ class StageGraph:
 
 def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:
     """Return the modules a method consists of: its own, and what it imports of its own package."""
-    module = sys.modules[method.__module__]
-    package = module.__name__.split(".")[0]
-    found = {module.__name__}
-    for value in vars(module).values():
-        origin = inspect.getmodule(value)
-        if origin is not None and origin.__name__.split(".")[0] == package:
-            found.add(origin.__name__)
-    return tuple(sorted(found))
+    return own_code(method.__module__)
 
 
 def segments(column: Column) -> bool:

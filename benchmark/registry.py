@@ -1,4 +1,4 @@
-"""Finds methods by entry point: lazily, and one broken plugin never breaks the others."""
+"""Finds plugins by entry point: lazily, and one broken plugin never breaks the others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -15,6 +15,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.method import Method
 
 GROUP = "wsss_benchmark.methods"
+
+Wanted = TypeVar("Wanted")
 
 
 def method_entry_points() -> dict[str, EntryPoint]:
@@ -46,6 +48,26 @@ def load_plugin(group: str, kind: str, name: str, base: type) -> Any:
 
     Raises BenchmarkError, which speaks of the ``kind``, if it is unknown or its plugin is broken.
     """
+    loaded = _load(group, kind, name)
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise _not_a(group, kind, name, base)
+    return loaded
+
+
+def load_instance(group: str, kind: str, name: str, wanted: type[Wanted]) -> Wanted:
+    """Import the object ``name`` of an entry point group, a ``wanted``; BenchmarkError likewise."""
+    loaded = _load(group, kind, name)
+    if not isinstance(loaded, wanted):
+        raise _not_a(group, kind, name, wanted)
+    return loaded
+
+
+def plugin_points(group: str) -> dict[str, EntryPoint]:
+    """Return every entry point of a group by name, none of them imported."""
+    return dict(_points(group))
+
+
+def _load(group: str, kind: str, name: str) -> Any:
     points = _points(group)
     if name not in points:
         if not points:
@@ -55,15 +77,18 @@ def load_plugin(group: str, kind: str, name: str, base: type) -> Any:
         raise BenchmarkError(near_name(kind, name, points))
     point = points[name]
     try:
-        loaded = point.load()
+        return point.load()
     except Exception as error:  # a plugin may fail in any way at all
         raise BenchmarkError(
             f"{kind} '{name}' ({point.value}) cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, base)):
-        wanted = f"{base.__module__}.{base.__name__}"
-        raise BenchmarkError(f"{kind} '{name}' ({point.value}) is not a {wanted}")
-    return loaded
+
+
+def _not_a(group: str, kind: str, name: str, wanted: type) -> BenchmarkError:
+    value = _points(group)[name].value
+    return BenchmarkError(
+        f"{kind} '{name}' ({value}) is not a {wanted.__module__}.{wanted.__name__}"
+    )
 
 
 def build_method(name: str, options: Mapping[str, Any]) -> Method:
