@@ -50,7 +50,7 @@ WeightFiles = Annotated[
     typer.Option("--weights", help="Initial weights: FILE, or NAME=FILE where there are several."),
 ]
 SaliencyFolder = Annotated[
-    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, e.g. DSS=saliency/.")
+    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, or a plugin's NAME.")
 ]
 From = Annotated[
     list[str] | None,
@@ -124,11 +124,16 @@ class Given:
 
     def chosen(self) -> tuple[Profile, UserFiles]:
         """Return the profile and the user's files; BenchmarkError where a name is wrong."""
-        from benchmark.profiles import load_profile
+        from benchmark.profiles import Saliency, load_profile
+        from benchmark.saliency.source import source_names
         from benchmark.user_files import UserFiles
 
         profile = load_profile(self.profile)
         saliency_name, saliency = _named(self.saliency)
+        if self.saliency in source_names():
+            source = Saliency(kind="source", source=self.saliency)
+            profile = profile.model_copy(update={"saliency": source})
+            saliency_name, saliency = None, None
         files = UserFiles(
             data=self.data,
             classes=split_names(self.classes),

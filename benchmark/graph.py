@@ -22,6 +22,7 @@ from benchmark.refinement import Refinement, build_refinement
 from benchmark.registry import build_method, parse_options
 from benchmark.released import NotReleased, Released, ReleasedFiles
 from benchmark.saliency.recipe import SaliencyRecipe
+from benchmark.saliency.source import SaliencySource, build_source, source_code
 from benchmark.store import Stage
 from benchmark.tables import Column, Evaluation, Row
 from benchmark.tables.schema import Retraining
@@ -179,6 +180,9 @@ class StageGraph:
             folder = self._saliency_folder()
             config = {**config, "source": "folder", "digest": self._folder_digest(folder)}
             locations = {**locations, "saliency": str(folder)}
+        elif settings.kind == "source":
+            source = self.saliency_source()
+            config = {**config, "plugin": settings.source, "options": _plain(source.options)}
         else:
             config = {**config, "size": self._saliency_recipe().size}
             if settings.passes > 1:
@@ -190,8 +194,19 @@ class StageGraph:
             inputs=inputs,
             locations=locations,
             label=f"saliency {split}",
-            code=("benchmark.stages.saliency", *READING, "benchmark.saliency"),
+            code=(
+                "benchmark.stages.saliency",
+                *READING,
+                "benchmark.saliency",
+                *(source_code(settings.source) if settings.source is not None else ()),
+            ),
         )
+
+    def saliency_source(self) -> SaliencySource:
+        """Return the plugin that the profile's saliency comes from, with its options."""
+        settings = self.profile.saliency
+        assert settings.source is not None
+        return build_source(settings.source, settings.options)
 
     def saliency_network(self) -> Stage:
         """Train our own saliency network."""

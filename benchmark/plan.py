@@ -364,6 +364,8 @@ def _saliency_name(graph: StageGraph) -> str:
     kind = graph.profile.saliency.kind
     if kind == "network":
         return "own network, generated objects of other classes"
+    if kind == "source":
+        return graph.saliency_source().title
     return "none" if kind == "none" else str(graph.files.saliency_name)
 
 

@@ -65,11 +65,15 @@ class Attention(_Model):
 
 
 class Saliency(_Model):
-    """Where saliency comes from: our own network, a folder of PNGs (``--saliency``), or nowhere."""
+    """Where saliency comes from.
 
-    kind: Literal["network", "folder", "none"]
+    Our own network, a folder of PNGs (``--saliency``), a plugin (``source``), or nowhere.
+    """
+
+    kind: Literal["network", "folder", "source", "none"]
+    source: str | None = None  # the name of a saliency source
     weights: str | None = None
-    options: dict[str, Any] = {}  # of the network's backbone
+    options: dict[str, Any] = {}  # of the network's backbone, or of the source
     recipe: dict[str, Any] = {}  # replaces constants of SaliencyRecipe
     passes: int = Field(default=1, ge=1)  # of our network; from 2 on without what was salient
 
@@ -77,6 +81,8 @@ class Saliency(_Model):
     def _check(self) -> Saliency:
         if self.passes > 1 and self.kind != "network":
             raise ValueError("only saliency of kind 'network' is read in several passes")
+        if (self.kind == "source") != (self.source is not None):
+            raise ValueError("saliency of kind 'source', and no other, names its source")
         return self
 
 
