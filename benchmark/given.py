@@ -125,14 +125,13 @@ class Given:
     def chosen(self) -> tuple[Profile, UserFiles]:
         """Return the profile and the user's files; BenchmarkError where a name is wrong."""
         from benchmark.profiles import Saliency, load_profile
-        from benchmark.saliency.source import source_names
         from benchmark.user_files import UserFiles
 
         profile = load_profile(self.profile)
         saliency_name, saliency = _named(self.saliency)
-        if self.saliency in source_names():
-            source = Saliency(kind="source", source=self.saliency)
-            profile = profile.model_copy(update={"saliency": source})
+        if source := _saliency_source(self.saliency):
+            settings = Saliency(kind="source", source=source)
+            profile = profile.model_copy(update={"saliency": settings})
             saliency_name, saliency = None, None
         files = UserFiles(
             data=self.data,
@@ -182,6 +181,18 @@ def _named(value: str | None) -> tuple[str | None, Path | None]:
         return None, None
     name, separator, path = value.partition("=")
     return (name, Path(path)) if separator else (Path(value).name, Path(value))
+
+
+def _saliency_source(value: str | None) -> str | None:
+    """Return the name of a plugin; None for a folder. A folder of that name comes first."""
+    from benchmark.registry import near_name
+    from benchmark.saliency.source import source_names
+
+    if value is None or "=" in value or Path(value).is_dir() or not source_names():
+        return None
+    if value not in source_names():
+        raise BenchmarkError(near_name("saliency folder or source", value, source_names()))
+    return value
 
 
 def _weight_files(given: list[str], profile: Profile) -> dict[str, Path]:

@@ -773,7 +773,10 @@ def _network_config(path: Path) -> dict[str, Any]:
 
 
 def _network_code(path: Path) -> tuple[str, ...]:
-    return ("benchmark.segmentation", *sorted(config_modules(path)))
+    """Return the modules behind a config: a plugin's with all that they import of their package."""
+    named = config_modules(path)
+    own = {module for module in named if module.split(".")[0] == "benchmark"}
+    return ("benchmark.segmentation", *sorted(own), *own_code(*(named - own)))
 
 
 def _segmentation_code(path: Path) -> tuple[str, ...]:

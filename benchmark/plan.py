@@ -11,7 +11,7 @@ from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
 from benchmark.graph import StageGraph, as_scored, row_method, segments
-from benchmark.profiles import Profile
+from benchmark.profiles import Profile, why_no_family
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
 from benchmark.released import NotReleased, Released, described
@@ -238,7 +238,7 @@ def _absence(graph: StageGraph, row: Row, column: Column) -> str:
     """Return why this profile and these images have nothing to measure in a cell; empty if not."""
     assert column.evaluation is not None
     if segments(column) and row.segmentation not in graph.profile.segmentation:
-        return f"profile {graph.profile.id} has no {row.segmentation}"
+        return why_no_family(graph.profile, str(row.segmentation))
     if graph.lacks(column.evaluation.split):
         return f"the data set has no list {column.evaluation.split}"
     of_class = column.evaluation.of_class

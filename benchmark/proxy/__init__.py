@@ -56,6 +56,7 @@ __all__ = [
     "localisation_cues",
     "recipe_code",
     "recipe_names",
+    "recipe_source",
     "refined_regions",
     "released",
     "resize_maps",
@@ -126,6 +127,11 @@ def find_recipe(name: str, constants: Sequence[str] = ()) -> Recipe:
 def recipe_names() -> tuple[str, ...]:
     """Return the names of all recipes, a plugin's after those here; no plugin is imported."""
     return (*RECIPES, *(name for name in sorted(plugin_points(GROUP)) if name not in RECIPES))
+
+
+def recipe_source(name: str) -> str:
+    """Return where a recipe comes from: this package, or what a plugin's entry point says."""
+    return __name__ if name in RECIPES else plugin_points(GROUP)[name].value
 
 
 def recipe_code(name: str) -> tuple[str, ...]:

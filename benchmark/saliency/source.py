@@ -53,11 +53,16 @@ def source_names() -> tuple[str, ...]:
 
 def build_source(name: str, options: Mapping[str, Any]) -> SaliencySource:
     """Return the source with its options checked; BenchmarkError where either is wrong."""
-    kind = load_plugin(GROUP, KIND, name, SaliencySource)
-    source: SaliencySource = kind(parse_options(f"{KIND} '{name}'", kind.Options, options))
-    if not isinstance(getattr(source, "title", None), str):
+    kind = load_source_class(name)
+    return kind(parse_options(f"{KIND} '{name}'", kind.Options, options))
+
+
+def load_source_class(name: str) -> type[SaliencySource]:
+    """Import the source's class; BenchmarkError if it is unknown or its plugin is broken."""
+    loaded: type[SaliencySource] = load_plugin(GROUP, KIND, name, SaliencySource)
+    if not isinstance(getattr(loaded, "title", None), str):
         raise BenchmarkError(f"{KIND} '{name}' has no title for the protocol cards")
-    return source
+    return loaded
 
 
 def source_code(name: str) -> tuple[str, ...]:
