@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.data.augment import View, draw_view, recoloured, warped
+from benchmark.data.augment import View, draw_view, recoloured, resized
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
 from benchmark.progress import Progress
@@ -44,6 +44,12 @@ class LabelledImages:
         saliency = None if self.saliency is None else self.saliency[start:stop]
         return LabelledImages(self.images[start:stop], self.labels[start:stop], saliency)
 
+    def chosen(self, places: Sequence[int]) -> LabelledImages:
+        """Return the images at ``places``."""
+        saliency = None if self.saliency is None else [self.saliency[place] for place in places]
+        images = [self.images[place] for place in places]
+        return LabelledImages(images, self.labels[list(places)], saliency)
+
 
 def device() -> torch.device:
     """Return the GPU where there is one, else the CPU."""
@@ -67,10 +73,15 @@ def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
 
 def whole_images(data: LabelledImages, size: int) -> Batch:
     """Return the images and their saliency warped to ``size`` pixels a side, on the device."""
+    return images_of_shape(data, (size, size))
+
+
+def images_of_shape(data: LabelledImages, shape: tuple[int, int]) -> Batch:
+    """Return the images and their saliency resized to ``shape`` (H, W), on the device."""
     saliency = None
     if data.saliency is not None:
-        saliency = _fractions([warped(plane, size) for plane in data.saliency])
-    images = to_tensor([warped(image, size) for image in data.images])
+        saliency = _fractions([resized(plane, shape) for plane in data.saliency])
+    images = to_tensor([resized(image, shape) for image in data.images])
     return Batch(images, torch.from_numpy(data.labels).float().to(images.device), saliency)
 
 
@@ -183,7 +194,11 @@ class Trainer:
             image.shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
         )
         return _Drawn(
-            recoloured(view.of(image, padding=MEAN_COLOUR), rng, recipe.colour),
+            view.of(
+                image,
+                padding=MEAN_COLOUR,
+                change=lambda seen: recoloured(seen, rng, recipe.colour),
+            ),
             source.labels[index],
             _plane(source.saliency, index, view, padding=0),
             _plane(source.seeds, index, view, padding=-1, nearest=True),
@@ -244,6 +259,7 @@ def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step:
         "optimiser": optimiser.state_dict(),
         "step": step,
         "random": torch.get_rng_state(),
+        "device_random": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     part = path.with_suffix(".part")
     torch.save(state, part)
@@ -258,6 +274,10 @@ def resume(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer) -> 
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["random"].cpu())
+    if torch.cuda.is_available():
+        # Of a training that goes on where there are fewer devices, the first ones' states.
+        kept = state["device_random"][: torch.cuda.device_count()]
+        torch.cuda.set_rng_state_all([one.cpu() for one in kept])
     return int(state["step"])
 
 
@@ -313,19 +333,26 @@ def class_scores(
 
 @torch.no_grad()
 def attention_maps(
-    method: Method, network: nn.Module, data: LabelledImages, size: int
+    method: Method,
+    network: nn.Module,
+    data: LabelledImages,
+    size: int,
+    *,
+    keep_shape: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Return maps (B, C, h, w) in [0, 1], fused as the method's ``inference`` says; absent: 0.
 
     And the method's background maps (B, h, w), the mean over the same views, or None. Gradients
-    are off, and a method that needs them turns them on for itself.
+    are off, and a method that needs them turns them on for itself. Images are warped to squares of
+    ``size`` pixels; with ``keep_shape`` they are looked at as they are, all of one shape.
     """
     network.eval()
     recipe = method.inference()
     maps: list[Tensor] = []
     backgrounds: list[Tensor] = []
+    height, width = data.images[0].shape[:2] if keep_shape else (size, size)
     for scale in sorted(recipe.scales, reverse=True):
-        view = whole_images(data, round(size * scale))
+        view = images_of_shape(data, (round(height * scale), round(width * scale)))
         for mirrored in (False, True) if recipe.flip else (False,):
             batch = _mirrored(view) if mirrored else view
             with mixed_precision():

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, ConfigDict, with_config
 from pydensecrf.densecrf import DenseCRF2D
 
 from benchmark.errors import BenchmarkError
@@ -26,6 +28,7 @@ Probabilities = NDArray[np.float32]
 MIN_PROBABILITY = 1e-5
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class CrfOptions:
     """Constants of the CRF. The defaults are those of the official DeepLab-CRF-LargeFOV.
@@ -56,6 +59,14 @@ def wide_crf(**changes: float) -> CrfOptions:
     """Return ``WIDE_CRF`` with some constants changed; in table files every number is a float."""
     changed = replace(WIDE_CRF, **changes)  # type: ignore[arg-type]
     return replace(changed, iterations=int(changed.iterations))
+
+
+def _completed(given: Any) -> Any:
+    return {**asdict(WIDE_CRF), **given} if isinstance(given, Mapping) else given
+
+
+WideCrf = Annotated[CrfOptions, BeforeValidator(_completed)]
+"""An option of a method or a refinement: what a mapping leaves out is that of ``WIDE_CRF``."""
 
 
 @dataclass(frozen=True)

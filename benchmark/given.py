@@ -50,7 +50,7 @@ WeightFiles = Annotated[
     typer.Option("--weights", help="Initial weights: FILE, or NAME=FILE where there are several."),
 ]
 SaliencyFolder = Annotated[
-    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, e.g. DSS=saliency/.")
+    str | None, typer.Option("--saliency", help="NAME=FOLDER of grey PNGs, or a plugin's NAME.")
 ]
 From = Annotated[
     list[str] | None,
@@ -129,11 +129,15 @@ class Given:
 
     def chosen(self) -> tuple[Profile, UserFiles]:
         """Return the profile and the user's files; BenchmarkError where a name is wrong."""
-        from benchmark.profiles import load_profile
+        from benchmark.profiles import Saliency, load_profile
         from benchmark.user_files import UserFiles
 
         profile = load_profile(self.profile)
         saliency_name, saliency = _named(self.saliency)
+        if source := _saliency_source(self.saliency):
+            settings = Saliency(kind="source", source=source)
+            profile = profile.model_copy(update={"saliency": settings})
+            saliency_name, saliency = None, None
         files = UserFiles(
             data=self.data,
             classes=split_names(self.classes),
@@ -182,6 +186,18 @@ def _named(value: str | None) -> tuple[str | None, Path | None]:
         return None, None
     name, separator, path = value.partition("=")
     return (name, Path(path)) if separator else (Path(value).name, Path(value))
+
+
+def _saliency_source(value: str | None) -> str | None:
+    """Return the name of a plugin; None for a folder. A folder of that name comes first."""
+    from benchmark.registry import near_name
+    from benchmark.saliency.source import source_names
+
+    if value is None or "=" in value or Path(value).is_dir() or not source_names():
+        return None
+    if value not in source_names():
+        raise BenchmarkError(near_name("saliency folder or source", value, source_names()))
+    return value
 
 
 def _weight_files(given: list[str], profile: Profile) -> dict[str, Path]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import inspect
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -18,14 +16,15 @@ from benchmark.data.voc import VocDataset
 from benchmark.errors import BenchmarkError
 from benchmark.method import Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, Segmentation, VocFolder
-from benchmark.provenance import fingerprint
-from benchmark.proxy import find_recipe
+from benchmark.provenance import fingerprint, own_code
+from benchmark.proxy import find_recipe, recipe_code
 from benchmark.refinement import Refinement, load_refinement_class
 from benchmark.registry import BrokenPlugin, build_method, build_plugin, parse_options
 from benchmark.released import NotReleased, Released, ReleasedFiles
 from benchmark.saliency.recipe import SaliencyRecipe
+from benchmark.saliency.source import SaliencySource, build_source, source_code
 from benchmark.store import Stage
-from benchmark.tables import Column, Row
+from benchmark.tables import Column, Evaluation, Row
 from benchmark.tables.schema import Retraining
 from benchmark.user_files import (
     UserFiles,
@@ -131,9 +130,8 @@ class StageGraph:
             locations={"weights": str(path)},
             label=f"initial weights {name}",
             code=(
-                "benchmark.stages.data",
+                "benchmark.stages.initial_weights",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 "benchmark.mxnet_params",
             ),
         )
@@ -146,7 +144,7 @@ class StageGraph:
             return dataclasses.replace(
                 kept,
                 name="xception_backbone",
-                code=("benchmark.stages.xception", "benchmark.deeplab.xception"),
+                code=("benchmark.stages.initial_weights", "benchmark.deeplab.xception"),
             )
         if not family.fully_connected:
             return kept
@@ -154,7 +152,11 @@ class StageGraph:
             kept,
             name="fully_connected_backbone",
             label=f"{kept.label} with fc6 and fc7",
-            code=("benchmark.stages.fully_connected", "benchmark.deeplab.fully_connected"),
+            code=(
+                "benchmark.stages.initial_weights",
+                "benchmark.backbones",
+                "benchmark.deeplab.fully_connected",
+            ),
         )
 
     # Attention, saliency, labels
@@ -178,6 +180,9 @@ class StageGraph:
             folder = self._saliency_folder()
             config = {**config, "source": "folder", "digest": self._folder_digest(folder)}
             locations = {**locations, "saliency": str(folder)}
+        elif settings.kind == "source":
+            source = self.saliency_source()
+            config = {**config, "plugin": settings.source, "options": _plain(source.options)}
         else:
             config = {**config, "size": self._saliency_recipe().size}
             if settings.passes > 1:
@@ -189,8 +194,19 @@ class StageGraph:
             inputs=inputs,
             locations=locations,
             label=f"saliency {split}",
-            code=("benchmark.stages.saliency", *READING, "benchmark.saliency"),
+            code=(
+                "benchmark.stages.saliency",
+                *READING,
+                "benchmark.saliency",
+                *(source_code(settings.source) if settings.source is not None else ()),
+            ),
         )
+
+    def saliency_source(self) -> SaliencySource:
+        """Return the plugin that the profile's saliency comes from, with its options."""
+        settings = self.profile.saliency
+        assert settings.source is not None
+        return build_source(settings.source, settings.options)
 
     def saliency_network(self) -> Stage:
         """Train our own saliency network."""
@@ -251,7 +267,6 @@ class StageGraph:
                 *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 "benchmark.data.augment",
                 *method_code(type(method)),
             ),
@@ -301,7 +316,6 @@ class StageGraph:
                 *READING,
                 "benchmark.attention",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 *method_code(type(method)),
             ),
         )
@@ -319,6 +333,7 @@ class StageGraph:
                 "split": self.split(split),
                 "size": self._recipe(method).test_size,
                 "options": _plain(method.options),
+                **({"keep_shape": True} if self._keeps_shape(method) else {}),
             },
             inputs={
                 **inputs,
@@ -331,11 +346,17 @@ class StageGraph:
                 "benchmark.stages.attention:maps",
                 *READING,
                 "benchmark.attention:attention_maps",
+                "benchmark.attention:images_of_shape",
                 "benchmark.attention:fuse",
+                "benchmark.data.augment:resized",
                 "benchmark.maps",
                 *method_code(type(method)),
             ),
         )
+
+    def _keeps_shape(self, method: Method) -> bool:
+        """Tell whether maps are read off images of their own shapes, as the paper does."""
+        return self.profile.attention.follow_method and method.inference().keep_shape
 
     def _released_images(self, files: ReleasedFiles, name: str, split: str) -> Stage:
         """Take what one split's images have, maps or labels, from released files."""
@@ -413,7 +434,6 @@ class StageGraph:
                 "benchmark.refinement",
                 "benchmark.attention",
                 "benchmark.backbones",
-                "benchmark.backbones_resnet38",
                 "benchmark.crf",
                 "benchmark.data.augment",
                 "benchmark.proxy.arrays",
@@ -474,7 +494,13 @@ class StageGraph:
             inputs=inputs,
             locations=locations,
             label=f"labels {row.id} {split} seed {seed}",
-            code=("benchmark.stages.labels", *READING, "benchmark.proxy", "benchmark.crf"),
+            code=(
+                "benchmark.stages.labels",
+                *READING,
+                "benchmark.proxy",
+                "benchmark.crf",
+                *recipe_code(recipe),
+            ),
         )
 
     def true_labels(self, split: str) -> Stage:
@@ -489,11 +515,11 @@ class StageGraph:
             code=("benchmark.stages.truth", *READING),
         )
 
-    def label_score(self, row: Row, split: str, seed: int) -> Stage:
-        """Score the proxy labels of one split."""
+    def label_score(self, row: Row, split: str, seed: int, scored: str | None = None) -> Stage:
+        """Score the proxy labels of one split, or of the list ``scored`` of its images alone."""
         return self._score(
             self.labels(row, split, seed),
-            split,
+            scored or self.split(split),
             "labels",
             f"score of labels {row.id} {split} seed {seed}",
         )
@@ -502,47 +528,43 @@ class StageGraph:
 
     def segmentation(self, row: Row, seed: int) -> Stage:
         """Train the row's segmentation network."""
+        path = self.network_path(row)
         config, inputs, locations = self.data()
         return Stage(
             name="segmentation",
-            config={**config, **self._network_config(row), "seed": seed},
+            config={**config, **_network_config(path), "seed": seed},
             inputs={
                 **inputs,
                 "labels": self.labels(row, "train", seed),
                 "backbone": self.segmentation_backbone(row),
             },
-            locations={**locations, "config": str(self.network_path(row))},
+            locations={**locations, "config": str(path)},
             label=f"segmentation {row.id} seed {seed}",
-            code=(
-                "benchmark.stages.segmentation:segmentation",
-                *READING,
-                *self._network_code(row),
-                "benchmark.backbones",
-                "benchmark.crf",
-            ),
+            code=_segmentation_code(path),
         )
 
     def adapted_labels(self, row: Row, retrain: Retraining, seed: int) -> Stage:
         """Label the training images with the trained network."""
         settings = ADAPTED_LABELS[retrain]
+        path = self.network_path(row)
         config, inputs, locations = self.data()
         return Stage(
             name="adapted_labels",
             config={
                 **config,
-                **self._network_config(row),
+                **_network_config(path),
                 **settings,
                 "flip": False,
                 "crf": _plain(wide_crf()) if settings["crf"] else None,
             },
             inputs={**inputs, "segmentation": self.segmentation(row, seed)},
-            locations={**locations, "config": str(self.network_path(row))},
+            locations={**locations, "config": str(path)},
             label=f"adapted labels {row.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:adapted_labels",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                *self._network_code(row),
+                *_network_code(path),
                 "benchmark.crf",
             ),
         )
@@ -555,8 +577,15 @@ class StageGraph:
             "labels": self.adapted_labels(row, retrain, seed),
             "initial": first,
         }
-        label = f"retraining {row.id} seed {seed}"
-        return dataclasses.replace(first, inputs=inputs, label=label)
+        path = self.tested_path(row)
+        return dataclasses.replace(
+            first,
+            config={**first.config, **_network_config(path)},
+            inputs=inputs,
+            locations={**first.locations, "config": str(path)},
+            label=f"retraining {row.id} seed {seed}",
+            code=_segmentation_code(path),
+        )
 
     def trained(self, row: Row, seed: int) -> Stage:
         """Return the training of the network that is tested."""
@@ -568,26 +597,29 @@ class StageGraph:
         """Segment the column's split."""
         evaluation = column.evaluation
         assert evaluation is not None
+        scored = self.scored_list(evaluation.split)
+        path = self.tested_path(row)
         config, inputs, locations = self.data()
         return Stage(
             name="prediction",
             config={
                 **config,
-                **self._network_config(row),
-                **self._unscored_images(evaluation.split),
-                "split": self.split(evaluation.split),
+                **_network_config(path),
+                **self._unscored_images(scored),
+                "split": scored,
                 "scales": list(evaluation.scales),
                 "flip": evaluation.flip,
+                **_other_views(evaluation),
                 "crf": _crf_constants(evaluation.crf_constants) if evaluation.crf else None,
             },
             inputs={**inputs, "segmentation": self.trained(row, seed)},
-            locations={**locations, "config": str(self.network_path(row))},
+            locations={**locations, "config": str(path)},
             label=f"prediction {row.id} {column.id} seed {seed}",
             code=(
                 "benchmark.stages.segmentation:prediction",
                 "benchmark.stages.segmentation:_predicted",
                 *READING,
-                *self._network_code(row),
+                *_network_code(path),
                 "benchmark.crf",
             ),
         )
@@ -595,19 +627,22 @@ class StageGraph:
     def score(self, row: Row, column: Column, seed: int) -> Stage:
         """Score what the column asks for."""
         assert column.evaluation is not None
+        scored = self.scored_list(column.evaluation.split)
         if not segments(column):
-            return self.label_score(as_scored(row, column), column.evaluation.split, seed)
+            wanted = column.evaluation.split
+            split = "train" if wanted in ("train", "train_aug") else wanted
+            return self.label_score(as_scored(row, column), split, seed, scored)
         folder = "labels_crf" if column.evaluation.crf else "labels"
         label = f"score {row.id} {column.id} seed {seed}"
         made = self.prediction(row, column, seed)
-        return self._score(made, column.evaluation.split, folder, label)
+        return self._score(made, scored, folder, label)
 
-    def _score(self, scored: Stage, split: str, folder: str, label: str) -> Stage:
+    def _score(self, made: Stage, scored: str, folder: str, label: str) -> Stage:
         config, inputs, locations = self.data()
         return Stage(
             name="score",
-            config={**config, "split": self.split(split), "folder": folder},
-            inputs={**inputs, "labels": scored},
+            config={**config, **self._own_list(scored), "split": scored, "folder": folder},
+            inputs={**inputs, "labels": made},
             locations=locations,
             label=label,
             code=("benchmark.stages.score", *READING, "benchmark.metrics"),
@@ -638,12 +673,11 @@ class StageGraph:
         """Return the config file of the row's segmentation network."""
         return config_path(self.family(row).config)
 
-    def _network_config(self, row: Row) -> dict[str, Any]:
-        path = self.network_path(row)
-        return {"config": path.name, "config_digest": config_digest(path)}
-
-    def _network_code(self, row: Row) -> tuple[str, ...]:
-        return ("benchmark.segmentation", *sorted(config_modules(self.network_path(row))))
+    def tested_path(self, row: Row) -> Path:
+        """Return the config of the training whose network is tested."""
+        family = self.family(row)
+        second = family.retraining if row.retrain is not None else None
+        return config_path(second or family.config)
 
     def _recipe(self, method: Method) -> TrainingRecipe:
         changed = {**_plain(method.training()), **self.profile.attention.recipe}
@@ -663,6 +697,32 @@ class StageGraph:
             return self.voc.train_split if self.voc else "train_aug"
         return self.voc.val_split if self.voc and split == "val" else split
 
+    def scored_list(self, split: str) -> str:
+        """Return the name of the list of images that a column's ``split`` means.
+
+        ``train`` is VOC's own list of 1,464 images, which the training split ``train_aug`` holds
+        among others; of the generated scenes they are the same.
+        """
+        if split == "train_aug" or (split == "train" and self.voc is None):
+            return self.split("train")
+        return "train" if split == "train" else self.split(split)
+
+    def lacks(self, split: str) -> bool:
+        """Tell whether the data have no list ``train`` of their own, and a column asks for it."""
+        return split == "train" and self.voc is not None and not self.voc.has(split)
+
+    def _own_list(self, name: str) -> dict[str, str]:
+        """Return the digest of a list of training images that the data's own digest leaves out."""
+        if self.voc is None or name != "train" or name in self._splits():
+            return {}
+        listed = self.voc.ids(name)
+        if foreign := sorted(set(listed) - set(self.voc.ids(self.voc.train_split))):
+            raise BenchmarkError(
+                f"{self.voc.split_path(name)}: lists {foreign[0]}, which is not in "
+                f"{self.voc.train_split}: only training images have labels to score there"
+            )
+        return {"list_digest": hashlib.sha256(json.dumps(listed).encode()).hexdigest()}
+
     def _ids(self, split: str) -> tuple[str, ...]:
         """Return the ids of the images of ``train`` or ``val``; of scenes before they are made."""
         if self.voc is not None:
@@ -674,9 +734,9 @@ class StageGraph:
         count = options.train_images if split == "train" else options.val_images
         return tuple(scene_id(split, index) for index in range(count))
 
-    def _unscored_images(self, split: str) -> dict[str, str]:
-        """Return the digest of a split's images where the data's own digest leaves them out."""
-        if self.voc is None or (name := self.split(split)) in self._splits():
+    def _unscored_images(self, name: str) -> dict[str, str]:
+        """Return the digest of a list's images where the data's own digest leaves them out."""
+        if self.voc is None or name in self._splits():
             return {}
         digest = hashlib.sha256()
         for image_id in self.voc.ids(name):
@@ -690,14 +750,7 @@ class StageGraph:
 
 def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:
     """Return the modules a method consists of: its own, and what it imports of its own package."""
-    module = sys.modules[method.__module__]
-    package = module.__name__.split(".")[0]
-    found = {module.__name__}
-    for value in vars(module).values():
-        origin = inspect.getmodule(value)
-        if origin is not None and origin.__name__.split(".")[0] == package:
-            found.add(origin.__name__)
-    return tuple(sorted(found))
+    return own_code(method.__module__)
 
 
 def segments(column: Column) -> bool:
@@ -713,6 +766,33 @@ def as_scored(row: Row, column: Column) -> Row:
     if evaluation.recipe is not None:
         changes |= {"recipe": evaluation.recipe, "constants": evaluation.constants}
     return row.model_copy(update=changes)
+
+
+def _network_config(path: Path) -> dict[str, Any]:
+    return {"config": path.name, "config_digest": config_digest(path)}
+
+
+def _network_code(path: Path) -> tuple[str, ...]:
+    """Return the modules behind a config: a plugin's with all that they import of their package."""
+    named = config_modules(path)
+    own = {module for module in named if module.split(".")[0] == "benchmark"}
+    return ("benchmark.segmentation", *sorted(own), *own_code(*(named - own)))
+
+
+def _segmentation_code(path: Path) -> tuple[str, ...]:
+    return (
+        "benchmark.stages.segmentation:segmentation",
+        *READING,
+        *_network_code(path),
+        "benchmark.backbones",
+        "benchmark.crf",
+    )
+
+
+def _other_views(evaluation: Evaluation) -> dict[str, Any]:
+    """Return how an image's views are made and joined where that is not as in most tests."""
+    changed: dict[str, Any] = {} if evaluation.square is None else {"square": evaluation.square}
+    return changed if evaluation.fusion == "probabilities" else {**changed, "fusion": "logits"}
 
 
 def _training_options(method: Method | Refinement) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -22,18 +23,24 @@ if TYPE_CHECKING:
 
 
 def listed(what: str) -> list[dict[str, str]]:
-    """Return one mapping a table, method, profile or stage."""
+    """Return one mapping a table, method, profile, stage, label recipe ..."""
     listers = {
         "tables": _tables,
         "methods": _methods,
         "profiles": _profiles,
         "stages": _stages,
+        "recipes": _recipes,
+        "saliency": _saliency,
+        "segmentations": _segmentations,
     }
     return listers[what]()
 
 
 def print_listed(rows: list[dict[str, str]]) -> None:
     """Print mappings with equal keys as a table."""
+    if not rows:
+        Console().print("there is none")
+        return
     grid = Grid(*rows[0], box=None, pad_edge=False)
     for row in rows:
         grid.add_row(*map(Text, row.values()))
@@ -211,3 +218,59 @@ def _stages() -> list[dict[str, str]]:
     from benchmark.stages import stage_summaries
 
     return [{"stage": name, "what": what} for name, what in stage_summaries().items()]
+
+
+def _recipes() -> list[dict[str, str]]:
+    from benchmark.proxy import find_recipe, recipe_names, recipe_source
+
+    rows = []
+    for name in recipe_names():
+        row = {"recipe": name, "from": recipe_source(name)}
+        try:
+            recipe = find_recipe(name)
+        except BenchmarkError as error:
+            rows.append({**row, "needs": "", "constants": "", "what": str(error)})
+            continue
+        needs, constants = ", ".join(recipe.needs), ", ".join(recipe.constants)
+        what = _first_line(recipe.function)
+        rows.append({**row, "needs": needs, "constants": constants, "what": what})
+    return rows
+
+
+def _saliency() -> list[dict[str, str]]:
+    from benchmark.registry import plugin_points
+    from benchmark.saliency.source import GROUP, load_source_class, source_names
+
+    rows = []
+    for name in source_names():
+        try:
+            source = load_source_class(name)
+            title, what = source.title, _first_line(source)
+        except BenchmarkError as error:
+            title, what = "", str(error)
+        value = plugin_points(GROUP)[name].value
+        rows.append({"source": name, "from": value, "title": title, "what": what})
+    return rows
+
+
+def _segmentations() -> list[dict[str, str]]:
+    from benchmark.profiles import load_profile, plugin_families, profile_ids
+
+    rows = []
+    for profile in map(load_profile, profile_ids()):
+        given = {one.name: one for one in plugin_families(profile)}
+        for name, family in profile.segmentation.items():
+            plugin = given.pop(name, None)
+            own = plugin is None or plugin.settings != family
+            row = {"segmentation": name, "profile": profile.id, "config": Path(family.config).name}
+            rows.append(
+                {**row, "from": "mmseg_configs" if own or plugin is None else plugin.package}
+            )
+        for broken in (one for one in given.values() if one.reason):
+            row = {"segmentation": broken.name or "-", "profile": profile.id}
+            rows.append({**row, "config": broken.reason, "from": broken.package})
+    return rows
+
+
+def _first_line(documented: object) -> str:
+    return ((getattr(documented, "__doc__", None) or "").strip().splitlines() or [""])[0]

@@ -100,12 +100,15 @@ class InferenceRecipe:
     ``normalise`` then divides each class's map by its maximum (``max``), or spreads it from its
     minimum to its maximum over [0, 1] (``min_max``: the method's own maps may be negative). With
     ``none`` the method's own maps must lie in [0, 1] and the fusion be the maximum.
+    ``keep_shape``: the paper reads its maps off the image as it is, not warped to a square; so does
+    a profile that follows the methods' papers.
     """
 
     scales: tuple[float, ...] = (1.0,)
     flip: bool = True
     fusion: Literal["maximum", "sum"] = "maximum"
     normalise: Literal["none", "max", "min_max"] = "none"
+    keep_shape: bool = False
 
 
 @dataclass(frozen=True)

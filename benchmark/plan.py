@@ -11,7 +11,7 @@ from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
 from benchmark.graph import StageGraph, as_scored, broken_plugin, row_method, segments
-from benchmark.profiles import Profile
+from benchmark.profiles import Profile, why_no_family
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
 from benchmark.released import NotReleased, Released, described
@@ -251,7 +251,9 @@ def _absence(graph: StageGraph, row: Row, column: Column) -> str:
     """Return why this profile and these images have nothing to measure in a cell; empty if not."""
     assert column.evaluation is not None
     if segments(column) and row.segmentation not in graph.profile.segmentation:
-        return f"profile {graph.profile.id} has no {row.segmentation}"
+        return why_no_family(graph.profile, str(row.segmentation))
+    if graph.lacks(column.evaluation.split):
+        return f"the data set has no list {column.evaluation.split}"
     of_class = column.evaluation.of_class
     if of_class not in (None, "background", *_classes(graph)):
         return f"the data set has no {of_class}"
@@ -325,6 +327,7 @@ def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
         threshold_policy="fixed",
         scales=evaluation.scales,
         flip=evaluation.flip,
+        views=evaluation.views,
         crf=evaluation.crf,
         network=_network_name(graph, row) if segmented else used,
         initial_weights=graph.profile.weights[used].title,
@@ -374,6 +377,8 @@ def _saliency_name(graph: StageGraph) -> str:
     kind = graph.profile.saliency.kind
     if kind == "network":
         return "own network, generated objects of other classes"
+    if kind == "source":
+        return graph.saliency_source().title
     return "none" if kind == "none" else str(graph.files.saliency_name)
 
 

@@ -1,4 +1,4 @@
-"""Finds methods by entry point: lazily, and one broken plugin never breaks the others."""
+"""Finds plugins by entry point: lazily, and one broken plugin never breaks the others."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
@@ -25,9 +25,12 @@ class BrokenPlugin(BenchmarkError):
     """A plugin that cannot be used, whatever it is asked for."""
 
 
+Wanted = TypeVar("Wanted")
+
+
 def method_entry_points() -> dict[str, EntryPoint]:
     """Return every registered method's entry point by name, none of them imported."""
-    return {name: points[0] for name, points in _points(GROUP).items()}
+    return plugin_points(GROUP)
 
 
 @cache  # a plan asks for every row, and each time all installed packages would be looked through
@@ -63,6 +66,26 @@ def load_plugin(group: str, kind: str, name: str, base: type) -> Any:
 
     Raises BenchmarkError, which speaks of the ``kind``, if it is unknown or its plugin is broken.
     """
+    loaded = _load(group, kind, name)
+    if not (isinstance(loaded, type) and issubclass(loaded, base)):
+        raise _not_a(group, kind, name, base)
+    return loaded
+
+
+def load_instance(group: str, kind: str, name: str, wanted: type[Wanted]) -> Wanted:
+    """Import the object ``name`` of an entry point group, a ``wanted``; BenchmarkError likewise."""
+    loaded = _load(group, kind, name)
+    if not isinstance(loaded, wanted):
+        raise _not_a(group, kind, name, wanted)
+    return loaded
+
+
+def plugin_points(group: str) -> dict[str, EntryPoint]:
+    """Return every entry point of a group by name, none of them imported."""
+    return {name: points[0] for name, points in _points(group).items()}
+
+
+def _load(group: str, kind: str, name: str) -> Any:
     points = _points(group)
     if name not in points:
         if not points:
@@ -75,15 +98,16 @@ def load_plugin(group: str, kind: str, name: str, base: type) -> Any:
         values = ", ".join(one.value for one in points[name])
         raise BrokenPlugin(f"{len(points[name])} {kind}s are called '{name}': {values}; remove one")
     try:
-        loaded = point.load()
+        return point.load()
     except (Exception, SystemExit) as error:  # a plugin may fail in any way at all
         raise BrokenPlugin(
             f"{kind} '{name}' ({point.value}) cannot be imported: {_said(error)}"
         ) from error
-    if not (isinstance(loaded, type) and issubclass(loaded, base)):
-        wanted = f"{base.__module__}.{base.__name__}"
-        raise BrokenPlugin(f"{kind} '{name}' ({point.value}) is not a {wanted}")
-    return loaded
+
+
+def _not_a(group: str, kind: str, name: str, wanted: type) -> BrokenPlugin:
+    value = plugin_points(group)[name].value
+    return BrokenPlugin(f"{kind} '{name}' ({value}) is not a {wanted.__module__}.{wanted.__name__}")
 
 
 def build_method(name: str, options: Mapping[str, Any]) -> Method:

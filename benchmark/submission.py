@@ -16,6 +16,7 @@ from PIL import Image
 from benchmark.data.voc import CLASS_NAMES, PALETTE, VocDataset, read_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.graph import StageGraph, segments
+from benchmark.profiles import why_no_family
 from benchmark.registry import near_name
 from benchmark.store import Stage, Store, write_atomic
 
@@ -49,7 +50,7 @@ def plan_submission(
     row = _row(table, row_id)
     column = row.scored(_server_column(table))
     if row.segmentation not in profile.segmentation:
-        raise BenchmarkError(f"profile {profile.id} has no {row.segmentation}")
+        raise BenchmarkError(why_no_family(profile, str(row.segmentation)))
     graph = StageGraph(profile, files)
     if graph.voc is None:
         raise BenchmarkError(f"profile {profile.id} makes its own images: no server scores them")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.crf import WIDE_CRF, CrfOptions, dense_crf
+from benchmark.crf import WIDE_CRF, WideCrf, dense_crf
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Fraction, Head, Paper, TrainingRecipe
 from benchmark.proxy import resize_maps
@@ -60,7 +60,8 @@ class AffinityNet(Refinement):
         to be trusted, ``background_alpha`` where the background is (32 in the release, 24 in the
         CVPR submission), ``walk_alpha`` for the random walk.
         ``radius`` in cells; ``beta`` the affinities' power; 2^``doublings`` steps of the walk;
-        ``momentum``: none in effect, as in the classifier's training.
+        ``momentum``: none in effect, as in the classifier's training. ``crf``: changed constants of
+        the release's CRF.
         """
 
         radius: int = 5
@@ -70,23 +71,7 @@ class AffinityNet(Refinement):
         beta: float = 8.0
         doublings: int = 8
         momentum: Fraction = 5e-4
-        crf_iterations: int = WIDE_CRF.iterations
-        crf_gaussian_weight: float = WIDE_CRF.gaussian_weight
-        crf_gaussian_sd: float = WIDE_CRF.gaussian_sd
-        crf_bilateral_weight: float = WIDE_CRF.bilateral_weight
-        crf_bilateral_sd_xy: float = WIDE_CRF.bilateral_sd_xy
-        crf_bilateral_sd_rgb: float = WIDE_CRF.bilateral_sd_rgb
-
-        def crf(self) -> CrfOptions:
-            """Return the CRF's constants."""
-            return CrfOptions(
-                iterations=self.crf_iterations,
-                gaussian_weight=self.crf_gaussian_weight,
-                gaussian_sd=self.crf_gaussian_sd,
-                bilateral_weight=self.crf_bilateral_weight,
-                bilateral_sd_xy=self.crf_bilateral_sd_xy,
-                bilateral_sd_rgb=self.crf_bilateral_sd_rgb,
-            )
+        crf: WideCrf = WIDE_CRF
 
     def network(self, backbone: Any, head: Head) -> nn.Module:
         """Backbone and four 1×1 convolutions without bias."""
@@ -131,7 +116,7 @@ class AffinityNet(Refinement):
     ) -> NDArray[np.float32]:
         background = (1 - scores.max(axis=0, initial=0.0)) ** alpha
         unary = np.concatenate([background[None], scores])
-        return unary if len(unary) == 1 else dense_crf(image, unary, self.options.crf())
+        return unary if len(unary) == 1 else dense_crf(image, unary, self.options.crf)
 
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the affinities of three kinds of pairs."""

@@ -14,6 +14,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
@@ -35,12 +36,13 @@ from methods.nn.grad_cam import (
     erased_copies,
     erased_probability,
     grad_cam,
-    placed,
+    read_off,
     resized,
     soft_mask,
     spread,
 )
 from methods.nn.heads import conv_head, start_classifier
+from methods.nn.pairs import mean_over_classes, mean_over_pairs, pair_images
 from methods.nn.zones import image_label_loss, logits
 
 if TYPE_CHECKING:
@@ -63,6 +65,7 @@ class EADER(Method):
         "arXiv:2011.04626",
     )
     backbone_options: ClassVar[Mapping[str, Any]] = {"output_stride": 16}
+    reading_options: ClassVar[tuple[str, ...]] = ("views",)
 
     @dataclass(frozen=True)
     class Options:
@@ -76,6 +79,9 @@ class EADER(Method):
         ``normalisation`` of mining and area: over the ``pairs`` of an image and a class it holds
         (C), or over all ``classes`` of all images (S). ``attention`` at the last feature map:
         Grad-CAM with constant weights, or CAM, not clipped at 0, whose weights learn too (C both).
+        ``views`` of an image that its maps are read off: its ``own``, one (C), or those of ``psa``,
+        four scales and their mirror images, summed (arXiv:1803.10464: S has EADER inside PSA, and
+        does not say which).
         ``shared_weights``: one network in both roles. As in C it then learns the localiser's losses
         at every step, and never the adversary's; unlike C's, its mining loss is a probability.
         """
@@ -88,6 +94,7 @@ class EADER(Method):
         normalisation: Literal["pairs", "classes"] = "pairs"
         localiser_steps: Annotated[int, Field(ge=1)] = 200
         adversary_steps: Annotated[int, Field(ge=0)] = 200
+        views: Literal["own", "psa"] = "own"
         shared_weights: bool = False
 
     def network(self, backbone: Any, num_classes: int, head: Head) -> nn.Module:
@@ -110,8 +117,12 @@ class EADER(Method):
         )
 
     def inference(self) -> InferenceRecipe:
-        """C's: one scale, no mirror image."""
-        return InferenceRecipe(flip=False)
+        """C's: one scale, no mirror image, the image's own size; or PSA's, see ``Options``."""
+        if self.options.views == "psa":
+            return InferenceRecipe(
+                (1.0, 0.5, 1.5, 2.0), flip=True, fusion="sum", normalise="max", keep_shape=True
+            )
+        return InferenceRecipe(flip=False, keep_shape=True)
 
     def fit(self, network: Any, trainer: Trainer) -> None:
         """Train both networks in turns of their share of the schedule."""
@@ -164,11 +175,10 @@ class EADER(Method):
             features, scores = network.features_and_scores(batch.images)
             maps = self.pair_maps(network, features, scores, batch.labels)
             attention = spread(resized(maps, batch.images.shape[2:]))
-        image, _ = batch.labels.nonzero(as_tuple=True)
         found = self.erased_scores(network, attention, batch)
-        if not len(image):
+        if not len(found):
             return found.sum()
-        return image_label_loss(found, batch.labels[image])
+        return image_label_loss(found, batch.labels[pair_images(batch.labels)])
 
     def pair_maps(
         self, network: EaderNetwork, features: Tensor, scores: Tensor, labels: Tensor
@@ -195,14 +205,13 @@ class EADER(Method):
         C spreads after resizing to the image; recipes that divide by the resized map's maximum
         make up for most of the difference.
         """
-        features, scores = network.features_and_scores(batch.images)
-        maps = self.pair_maps(network, features, scores, batch.labels).detach()
-        return placed(spread(maps), batch.labels)
+        return read_off(network, batch, partial(self.pair_maps, network))
 
     def _mean(self, values: Tensor, labels: Tensor) -> Tensor:
-        """Sum (P,) over the number of pairs, or over that of images times classes."""
-        count = len(values) if self.options.normalisation == "pairs" else labels.numel()
-        return values.sum() / max(1, count)
+        """Return the mean of (P,) over the pairs, or over all classes of all images."""
+        if self.options.normalisation == "pairs":
+            return mean_over_pairs(values)
+        return mean_over_classes(values, labels)
 
 
 class EaderNetwork(Classifier):

@@ -32,12 +32,13 @@ from methods.nn.grad_cam import (
     erased_copies,
     erased_probability,
     grad_cam,
-    placed,
+    read_off,
     resized,
     soft_mask,
     spread,
 )
 from methods.nn.heads import conv_head, init_gaussian, scaled, start_classifier
+from methods.nn.pairs import mean_over_images
 from methods.nn.zones import image_label_loss, logits
 
 EPOCHS = 35
@@ -114,9 +115,7 @@ class GAIN(Method):
         attention = spread(resized(maps, images.shape[2:]), constant_extremes=True)
         mask = soft_mask(attention, self.options.omega, self.options.sigma)
         probability = erased_probability(network(erased_copies(images, mask, labels)), labels)
-        image, _ = labels.nonzero(as_tuple=True)
-        classes = (labels != 0).sum(dim=1)[image]
-        return (probability / classes).sum() / len(images)
+        return mean_over_images(probability, labels)
 
     def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
         """The first stream's logits."""
@@ -124,13 +123,11 @@ class GAIN(Method):
 
     def attention(self, network: Any, batch: Batch) -> Tensor:
         """Grad-CAM of each present class, spread over [0, 1]."""
-        features, scores = network.features_and_scores(batch.images)
-        maps = grad_cam(features, scores, batch.labels).detach()
-        return placed(spread(maps), batch.labels)
+        return read_off(network, batch, grad_cam)
 
 
 def one_class_each(labels: Tensor) -> Tensor:
     """Return labels (B, C) with one of each image's classes, drawn at random; none of none."""
-    # On the CPU, whose random state is what a checkpoint keeps.
+    # On the CPU: the same draw whatever the network is trained on.
     draw = (torch.rand(labels.shape) + 1).to(labels.device) * labels
     return torch.zeros_like(labels).scatter(1, draw.argmax(dim=1, keepdim=True), 1.0) * labels

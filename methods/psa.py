@@ -77,7 +77,9 @@ class PSA(Method):
 
     def inference(self) -> InferenceRecipe:
         """Sum over the scales and their mirror images, over each class's maximum."""
-        return InferenceRecipe((1.0, 0.5, 1.5, 2.0), flip=True, fusion="sum", normalise="max")
+        return InferenceRecipe(
+            (1.0, 0.5, 1.5, 2.0), flip=True, fusion="sum", normalise="max", keep_shape=True
+        )
 
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
         """Multi-label soft margin loss: sigmoid cross-entropy, mean over classes and images."""

@@ -21,8 +21,10 @@ from benchmark.attention import (
     fuse,
     learning_rate,
     parameter_groups,
+    resume,
+    save,
 )
-from benchmark.backbones import build_backbone
+from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from benchmark.progress import SilentProgress
@@ -43,7 +45,7 @@ def images(number: int = 7) -> LabelledImages:
 
 def build(name: str = "seenet") -> tuple[Method, nn.Module]:
     torch.manual_seed(0)
-    method = build_method(name, {"dropout": 0.5} if name != "acol" else {})
+    method = build_method(name, {"dropout": 0.5} if name not in ("acol", "psa") else {})
     return method, method.network(build_backbone("vgg16", width=0.125), 3, Head(0.05))
 
 
@@ -103,6 +105,65 @@ def test_an_interrupted_training_goes_on_bit_for_bit(
     resumed.run(network, method.losses)
     assert seen == [4]
     assert same(whole, network.state_dict())
+
+
+class FakeDevices:
+    """CUDA devices as far as their random states go: a state is a byte tensor of one number."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+        self.states = [torch.tensor([place], dtype=torch.uint8) for place in range(count)]
+        for name in ("is_available", "device_count", "get_rng_state_all", "set_rng_state_all"):
+            monkeypatch.setattr(torch.cuda, name, getattr(self, name))
+        monkeypatch.setattr("benchmark.attention.device", lambda: torch.device("cpu"))
+
+    def is_available(self) -> bool:
+        return bool(self.states)
+
+    def device_count(self) -> int:
+        return len(self.states)
+
+    def get_rng_state_all(self) -> list[torch.Tensor]:
+        return [state.clone() for state in self.states]
+
+    def set_rng_state_all(self, states: list[torch.Tensor]) -> None:
+        assert len(states) <= len(self.states)
+        for place, state in enumerate(states):
+            assert state.device.type == "cpu"
+            self.states[place] = state.clone()
+
+
+@pytest.mark.parametrize(("saved_on", "resumed_on"), [(2, 2), (2, 1), (1, 2), (2, 0), (0, 2)])
+def test_a_checkpoint_gives_every_device_its_random_state_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, saved_on: int, resumed_on: int
+) -> None:
+    network = nn.Linear(1, 1)
+    optimiser = torch.optim.SGD(network.parameters(), 0.1)
+    before = FakeDevices(monkeypatch, saved_on)
+    for state in before.states:
+        state += 100
+    save(tmp_path / "x.pt", network, optimiser, 5)
+    after = FakeDevices(monkeypatch, resumed_on)
+    assert resume(tmp_path / "x.pt", network, optimiser) == 5
+    both = min(saved_on, resumed_on)
+    expected = [100, 101][:both] + [0, 1][both:resumed_on]
+    assert [int(state) for state in after.states] == expected
+
+
+def test_padding_keeps_the_mean_colour_while_the_image_is_recoloured(tmp_path: Path) -> None:
+    """A 40 x 50 picture resized to 20 x 25 lies somewhere in a square of 32 pixels."""
+    recipe = replace(RECIPE, view="longer_side", side=(25, 25), colour=0.3, flip=False)
+    white = LabelledImages([np.full((40, 50, 3), 255, np.uint8)] * 3, images(3).labels)
+    loop = Trainer(white, recipe, seed=0, scratch=tmp_path, progress=SilentProgress(), label="test")
+    mean = torch.tensor([124, 116, 104]) / 255 - torch.tensor(IMAGENET_MEAN)
+    mean = (mean / torch.tensor(IMAGENET_STD)).view(3, 1, 1)
+    darkest = []
+    for _, batch in loop.batches(0):
+        padded = torch.isclose(batch.images, mean, atol=1e-4).all(dim=1)
+        assert padded.sum(dim=(1, 2)).tolist() == [32 * 32 - 20 * 25] * 3
+        darkest += [
+            float(image[0, ~pad].min()) for image, pad in zip(batch.images, padded, strict=True)
+        ]
+    assert len(set(darkest)) > 1  # the white was recoloured
 
 
 def test_a_loss_that_is_not_finite_stops_at_once_and_names_the_step(tmp_path: Path) -> None:
@@ -306,7 +367,45 @@ def salient(number: int = 2) -> LabelledImages:
     return LabelledImages([picture] * number, labels, [plane] * number)
 
 
+class Shapes(Stub):
+    """Attention as large as the view, whose shape is kept."""
+
+    recipe = InferenceRecipe((1.0, 0.5), flip=False, fusion="sum", normalise="max")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[int, ...]] = []
+
+    def inference(self) -> InferenceRecipe:
+        return self.recipe
+
+    def attention(self, network: Any, batch: Batch) -> torch.Tensor:
+        self.seen.append(tuple(batch.images.shape[2:]))
+        return batch.images[:, :1].abs().expand(-1, batch.labels.shape[1], -1, -1)
+
+    def background(self, network: Any, batch: Batch) -> torch.Tensor | None:
+        return None
+
+
 class TestMaps:
+    def test_images_that_keep_their_shape_are_scaled_from_their_own_size(self) -> None:
+        method, data = Shapes(), images(2)  # of 40 x 50 pixels
+        maps, _ = attention_maps(method, nn.Linear(1, 1), data, 32, keep_shape=True)
+        assert method.seen == [(40, 50), (20, 25)]
+        assert maps.shape == (2, 3, 40, 50)
+        method.seen.clear()
+        attention_maps(method, nn.Linear(1, 1), data, 32)
+        assert method.seen == [(32, 32), (16, 16)]
+
+    def test_squares_of_the_test_size_give_the_same_maps_either_way(self) -> None:
+        rng = np.random.default_rng(0)
+        pictures = [rng.integers(0, 255, (32, 32, 3), dtype=np.uint8) for _ in range(2)]
+        data = LabelledImages(pictures, np.ones((2, 3), bool))
+        method, network = build("psa")
+        one, _ = attention_maps(method, network, data, 32, keep_shape=True)
+        two, _ = attention_maps(method, network, data, 32)
+        assert np.array_equal(one, two)
+
     def test_saliency_is_mirrored_with_the_image_and_absent_classes_are_0(self) -> None:
         method = Stub()
         maps, _ = attention_maps(method, nn.Linear(1, 1), salient(), 16)

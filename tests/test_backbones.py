@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import ast
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import benchmark.torchvision_schemas
-from benchmark.backbones import VGG16, build_backbone
+from benchmark.backbones import build_backbone
+from benchmark.backbones.vgg16 import VGG16
 from benchmark.errors import BenchmarkError
 from benchmark.weights import load_backbone
 
@@ -65,6 +69,20 @@ def test_vgg16_levels_are_blocks_3_to_5(stride: int, sides: list[int]) -> None:
             torch.testing.assert_close(level, backbone.features[:end](images))
     assert [level.shape[2] for level in levels] == sides
     assert tuple(level.shape[1] for level in levels) == backbone.level_channels
+
+
+@pytest.mark.parametrize("pool5", [False, True])
+def test_vgg16_without_pool4_still_has_three_levels(pool5: bool) -> None:
+    """Block 4 ends with its third ReLU, layer 22, and the empty place of the pool, 23."""
+    backbone = VGG16(width=0.125, output_stride=8, pool_kernel=3, pool4=False, pool5=pool5)
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        levels = backbone.levels(images)
+        for level, end in zip(levels, (17, 23, 31 if pool5 else 30), strict=True):
+            torch.testing.assert_close(level, backbone.features[:end](images))
+        torch.testing.assert_close(levels[2], backbone(images))
+    assert not torch.equal(levels[1], levels[2])
+    assert [tuple(level.shape[1:]) for level in levels] == [(32, 8, 8), (64, 8, 8), (64, 8, 8)]
 
 
 def test_vgg16_equals_torchvision_up_to_pool5() -> None:
@@ -185,3 +203,38 @@ def test_unknown_backbone_and_choice_are_told() -> None:
         build_backbone("vgg19")
     with pytest.raises(BenchmarkError, match="output_stride 4 is not one of 8, 16"):
         build_backbone("vgg16", output_stride=4)
+
+
+def imported_modules(module: str) -> set[str]:
+    """What a module of the project imports of it, inside functions as well."""
+    path = Path(str(importlib.util.find_spec(module).origin))  # type: ignore[union-attr]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            below = {f"{node.module}.{name.name}" for name in node.names}
+            modules = {name for name in below if is_module(name)}
+            found |= modules or {node.module}
+    return {name for name in found if name.startswith("benchmark.")}
+
+
+def is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is no package
+        return False
+
+
+def test_no_backbone_imports_what_builds_it() -> None:
+    """Neither ``build_backbone`` nor the segmentation, which imports it: no circle."""
+    waiting = imported_modules("benchmark.backbones")
+    assert {"benchmark.backbones.resnet", "benchmark.backbones.resnet38"} <= waiting
+    seen: set[str] = set()
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting |= imported_modules(module) - seen
+    assert "benchmark.backbones.layers" in seen
+    assert "benchmark.backbones" not in seen
+    assert not any(module.startswith("benchmark.segmentation") for module in seen)

@@ -20,7 +20,7 @@ from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profi
 from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
 from benchmark.store import Stage
-from benchmark.tables import Row, Table, load_table
+from benchmark.tables import Evaluation, Row, Table, load_table
 from benchmark.user_files import UserFiles
 
 
@@ -143,6 +143,8 @@ def test_methods_of_another_backbone_have_it_in_the_paper_profile(
     for stage in trained:
         assert stage.config["backbone"]["options"] == backbone  # type: ignore[index]
         assert stage.inputs["backbone"].label == f"initial weights {weights}"
+    # both releases read their maps off images as they are; SeeNet's and others' off squares
+    assert all(s.config["keep_shape"] is True for s in plan.stages if s.name == "maps")
     of_maps = [c for c in plan.cells if c.row.method == method and c.card.stage == "labels"]
     assert {cell.card.network for cell in of_maps} == {weights}
 
@@ -443,3 +445,148 @@ def test_a_run_of_some_rows_makes_what_they_need_alone() -> None:
     assert set(plan.targets_of(row.id for row in plan.table.rows)) == set(plan.targets)
     with pytest.raises(BenchmarkError, match=r"'seenett'.*did you mean 'seenet'"):
         plan.targets_of(["seenett"])
+
+
+def of_split(split: str, stage: str) -> Table:
+    """A table of one row and one column: labels or segmentation of one list of images."""
+    known = own_rows("seenet_table1")
+    evaluation = Evaluation.model_validate({"stage": stage, "split": split})
+    column = known.columns[-1].model_copy(update={"evaluation": evaluation})
+    return known.model_copy(
+        update={"columns": (column,), "rows": known.rows[:1], "claims": (), "diagnostics": {}}
+    )
+
+
+@pytest.fixture
+def voc_lists(files: UserFiles) -> Path:
+    """The folder of lists, once train_aug has a second image that VOC's own list has not."""
+    assert files.data is not None
+    for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClassAug", "png")):
+        one = files.data / folder / f"one.{ending}"
+        (files.data / folder / f"more.{ending}").write_bytes(one.read_bytes())
+    lists = files.data / "ImageSets" / "Segmentation"
+    (lists / "train_aug.txt").write_text("one\nmore\n")
+    return lists
+
+
+@pytest.fixture
+def two_images(paper: Profile) -> Profile:
+    data = VocFolder(kind="voc", name="VOC 2012", images={"train_aug": 2, "val": 1})
+    return paper.model_copy(update={"data": data})
+
+
+def test_vocs_own_training_list_is_scored_apart_from_train_aug(
+    two_images: Profile, files: UserFiles, voc_lists: Path
+) -> None:
+    (voc_lists / "train.txt").write_text("one\n")
+    scores = {}
+    for split in ("train", "train_aug"):
+        plan = make_plan(of_split(split, "labels"), two_images, files, (0,))
+        (cell,) = plan.cells
+        (scores[split],) = cell.scores
+        assert cell.card.split == split
+        assert cell.card.differences(published_card(plan.table, cell.row, cell.column)) == []
+    own, augmented = scores["train"], scores["train_aug"]
+    assert (own.config["split"], augmented.config["split"]) == ("train", "train_aug")
+    # the labels of all training images are made once, whatever list of them is scored
+    assert own.inputs["labels"] == augmented.inputs["labels"]
+    (voc_lists / "train.txt").write_text("more\n")
+    plan = make_plan(of_split("train", "labels"), two_images, files, (0,))
+    assert plan.cells[0].scores[0].key != own.key
+
+
+def test_a_segmentation_may_be_scored_on_vocs_own_training_list(
+    two_images: Profile, files: UserFiles, voc_lists: Path
+) -> None:
+    (voc_lists / "train.txt").write_text("one\n")
+    plan = make_plan(of_split("train", "segmentation"), two_images, files, (0,))
+    (score,) = plan.cells[0].scores
+    assert score.config["split"] == score.inputs["labels"].config["split"] == "train"
+    assert score.inputs["labels"].name == "prediction"
+
+
+def test_without_vocs_own_list_there_is_nothing_to_measure_on_it(
+    two_images: Profile, files: UserFiles, voc_lists: Path
+) -> None:
+    with pytest.raises(BenchmarkError, match="the data set has no list train"):
+        make_plan(of_split("train", "labels"), two_images, files, (0,))
+    (voc_lists / "train.txt").write_text("one\ntwo\n")
+    with pytest.raises(BenchmarkError, match="lists two, which is not in train_aug"):
+        make_plan(of_split("train", "labels"), two_images, files, (0,))
+
+
+def test_the_scenes_own_training_list_is_their_training_split() -> None:
+    scenes = load_profile("scenes")
+    plans = [
+        make_plan(of_split(s, "labels"), scenes, UserFiles(), (0,)) for s in ("train", "train_aug")
+    ]
+    one, two = (plan.cells[0].scores[0] for plan in plans)
+    assert one == two
+    assert one.config["split"] == "train_aug"
+
+
+def test_maps_are_read_off_squares_but_where_the_profile_follows_a_paper_that_keeps_the_shape(
+    paper: Profile, files: UserFiles
+) -> None:
+    squares = [*planned(paper, files).stages]
+    known = load_table("eader_psa")
+    squares += make_plan(known, load_profile("scenes"), UserFiles(), (0,)).stages
+    maps = [stage.config for stage in squares if stage.name == "maps"]
+    assert maps
+    assert not any("keep_shape" in config for config in maps)
+
+
+def test_sgans_released_test_changes_the_prediction_and_its_card(
+    paper: Profile, files: UserFiles
+) -> None:
+    """Squares of 0.75, 1 and 1.25 times 385 pixels, whose logits are added (sgan.md)."""
+    usual = {"stage": "segmentation", "split": "val", "scales": [0.75, 1.0, 1.25]}
+    known = of_split("val", "segmentation")
+    configs = []
+    for more in ({}, {"square": 385, "fusion": "logits"}):
+        evaluation = Evaluation.model_validate({**usual, **more})
+        column = known.columns[0].model_copy(update={"evaluation": evaluation})
+        plan = make_plan(known.model_copy(update={"columns": (column,)}), paper, files, (0,))
+        (config,) = stages(plan, "prediction")
+        configs.append(config)
+        card = plan.cells[0].card
+        assert card.differences(published_card(plan.table, known.rows[0], column)) == []
+        assert card.views == ("logits, squares of 385 px" if more else "probabilities")
+    plain, released = configs
+    assert released == {**plain, "square": 385, "fusion": "logits"}
+
+
+def test_how_views_are_joined_is_of_segmentations_alone() -> None:
+    for more in ({"square": 385}, {"fusion": "logits"}):
+        with pytest.raises(ValidationError, match="not of labels"):
+            Evaluation.model_validate({"stage": "labels", "split": "val", **more})
+
+
+def test_a_second_training_has_its_own_config_where_the_profile_says_so(
+    paper: Profile, files: UserFiles
+) -> None:
+    """DSRG's: the labels come from the first network, the test is of the second."""
+    known = load_table("sgan_table1")
+    rows = [row for row in known.rows if row.segmentation == "dsrg_aspp_vgg16"]
+    assert [row.retrain for row in rows] == ["plain"]
+    plan = make_plan(known.model_copy(update={"rows": tuple(rows)}), paper, files, (0,))
+    first, second = (
+        next(stage for stage in plan.stages if stage.label.startswith(name))
+        for name in ("segmentation ", "retraining ")
+    )
+    (labels,) = (stage for stage in plan.stages if stage.name == "adapted_labels")
+    (tested,) = (stage for stage in plan.stages if stage.name == "prediction")
+    assert first.config["config"] == labels.config["config"] == "dsrg_aspp_vgg16_voc12.py"
+    assert second.config["config"] == tested.config["config"] == "deeplab_aspp_vgg16_voc12.py"
+    assert second.inputs["initial"] == first
+    assert Path(second.locations["config"]).name == "deeplab_aspp_vgg16_voc12.py"
+    assert Path(tested.locations["config"]).name == "deeplab_aspp_vgg16_voc12.py"
+    assert first.config["config_digest"] != second.config["config_digest"]
+
+
+def test_the_scenes_networks_are_those_that_they_were() -> None:
+    """DSNA's and DCSP's own schedules are VOC's; on the scenes they train as all others do."""
+    families = load_profile("scenes").segmentation
+    assert families["dsna_largefov_vgg16"] == families["largefov_vgg16"]
+    assert families["dcsp_aspp_resnet101"] == families["aspp_resnet101"]
+    assert all(family.retraining is None for family in families.values())

@@ -16,6 +16,7 @@ from benchmark.provenance import (
     fingerprint,
     git_revision,
     installed_version,
+    own_code,
 )
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,32 @@ def of_package(folder: Path, files: dict[str, str]) -> str:
     _module_fingerprint.cache_clear()
     importlib.invalidate_caches()
     return fingerprint(["prov_package"])
+
+
+def test_a_plugins_code_is_what_it_imports_of_its_package_and_so_on(folder: Path) -> None:
+    files = {
+        "a.py": "import json\nfrom .b import LIMIT\nfrom prov_own.part import one",
+        "b.py": "LIMIT = 3\ndef late():\n    import prov_own.c",
+        "c.py": "import numpy\nfrom prov_own import a",
+        "part/__init__.py": "",
+        "part/one.py": "from .. import b",
+        "unused.py": "from prov_own import a",
+    }
+    for name, source in files.items():
+        write(folder, f"prov_own/{name}", source)
+    write(folder, "prov_own/__init__.py", "")
+    write(folder, "prov_alone.py", "import os")
+    importlib.invalidate_caches()
+    assert own_code("prov_own.a") == (
+        "prov_own.a",
+        "prov_own.b",
+        "prov_own.c",
+        "prov_own.part.one",
+    )
+    # b imports c late, and that imports a
+    assert own_code("prov_own.part.one") == own_code("prov_own.a")
+    assert own_code("prov_alone") == ("prov_alone",)
+    assert "prov_own" not in sys.modules
 
 
 def test_comments_docstrings_and_layout_do_not_count(folder: Path) -> None:

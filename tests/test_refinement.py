@@ -51,7 +51,7 @@ def refined_row(row: Row, **changes: Any) -> Row:
             "recipe": "argmax_background",
             "constants": {},
             "refine": "affinity",
-            "refine_options": {"doublings": 3, "crf_iterations": 2},
+            "refine_options": {"doublings": 3, "crf": {"iterations": 2}},
             "supervision": "I",
         }
         | changes
@@ -120,7 +120,7 @@ def test_the_profiles_schedule_replaces_the_papers(plan: Plan) -> None:
 
 
 def test_rows_that_differ_in_the_walk_alone_train_once(profile: Profile, plan: Plan) -> None:
-    other = table(refine_options={"doublings": 4, "crf_iterations": 2})
+    other = table(refine_options={"doublings": 4, "crf": {"iterations": 2}})
     one = other.model_copy(update={"rows": other.rows[-1:], "claims": ()})
     found = make_plan(one, profile, UserFiles(), (0,))
     assert stages(found, "refinement") == stages(plan, "refinement")

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.backbones import build_backbone
-from benchmark.backbones_resnet38 import Bottleneck, Unit
+from benchmark.backbones.resnet38 import Bottleneck, Unit
 from benchmark.errors import BenchmarkError
 
 SLIM = 0.0625

@@ -18,6 +18,9 @@ class Listed(StrEnum):
     methods = "methods"
     profiles = "profiles"
     stages = "stages"
+    recipes = "recipes"
+    saliency = "saliency"
+    segmentations = "segmentations"
 
 
 def version(wanted: bool) -> None:
@@ -30,7 +33,7 @@ def version(wanted: bool) -> None:
 
 
 def list_(what: Listed, as_json: Json = False) -> None:
-    """List tables, methods, profiles or stages."""
+    """List what there is, plugins included: tables, methods, label recipes ..."""
     from benchmark.listing import listed, print_listed
 
     rows = listed(what.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -28,19 +29,30 @@ class View:
     crop: int
     mirrored: bool
 
-    def of(self, plane: Plane, *, nearest: bool = False, padding: Any = 0) -> Plane:
-        """Return what the view shows of ``plane`` (H, W) or (H, W, K): (crop, crop) likewise."""
+    def of(
+        self,
+        plane: Plane,
+        *,
+        nearest: bool = False,
+        padding: Any = 0,
+        change: Callable[[Plane], Plane] | None = None,
+    ) -> Plane:
+        """Return what the view shows of ``plane`` (H, W) or (H, W, K): (crop, crop) likewise.
+
+        ``change`` is made pixel by pixel to what is seen of the plane, and not to the padding.
+        """
         top, left, height, width = self.source
         seen = plane[top : top + height, left : left + width]
         if seen.shape[:2] != self.size:
             mode = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
             seen = np.asarray(cv2.resize(seen, self.size[::-1], interpolation=mode), plane.dtype)
-        seen = self._cut(seen, padding)
+        seen = self._cut(seen, padding, change)
         return np.ascontiguousarray(seen[:, ::-1] if self.mirrored else seen)
 
-    def _cut(self, seen: Plane, padding: Any) -> Plane:
+    def _cut(self, seen: Plane, padding: Any, change: Callable[[Plane], Plane] | None) -> Plane:
         top, left = self.corner
         inside = seen[max(top, 0) : top + self.crop, max(left, 0) : left + self.crop]
+        inside = inside if change is None else change(inside)
         if inside.shape[:2] == (self.crop, self.crop):
             return inside
         padded = np.empty((self.crop, self.crop, *seen.shape[2:]), seen.dtype)
@@ -95,9 +107,14 @@ def recoloured(image: Image, rng: np.random.Generator, colour: float) -> Image:
 
 def warped(image: Image, size: int) -> Image:
     """Return the whole image warped to a (size, size, 3) square."""
-    if image.shape[:2] == (size, size):
+    return resized(image, (size, size))
+
+
+def resized(image: Image, shape: tuple[int, int]) -> Image:
+    """Return the whole image resized to ``shape`` (H, W)."""
+    if image.shape[:2] == shape:
         return image
-    return np.asarray(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _resized_to(shape: tuple[int, ...], shorter: int, at_least: int) -> tuple[int, int]:

@@ -158,6 +158,10 @@ class VocDataset:
         _check_id(split, self.root / SPLITS)
         return self.root / SPLITS / f"{split}.txt"
 
+    def has(self, split: str) -> bool:
+        """Tell whether there is a list of that name."""
+        return self.split_path(split).is_file()
+
     def image_path(self, image_id: str) -> Path:
         """Return where an image lies."""
         _check_id(image_id, self.root / IMAGES)

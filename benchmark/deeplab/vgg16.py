@@ -11,7 +11,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from benchmark.backbones import VGG16, initialise
+from benchmark.backbones.layers import initialise
+from benchmark.backbones.vgg16 import VGG16
 from benchmark.deeplab.fully_connected import fully_connected
 from benchmark.weights import load_backbone, load_state_dict
 

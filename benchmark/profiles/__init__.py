@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import near_name
+from benchmark.segmentation_families import config_packages
 from benchmark.store import canonical_json
 
 FOLDER = Path(__file__).parent
@@ -59,18 +62,23 @@ class Attention(_Model):
 
     weights: str
     options: dict[str, Any] = {}
-    follow_method: bool = False  # take the backbone changes of each method's paper first
+    # take the backbone changes of each method's paper first, and read maps at the paper's shapes
+    follow_method: bool = False
     by_method: dict[str, Backbone] = {}  # of methods whose paper has another backbone altogether
     head: dict[str, float] = {}  # those of ``benchmark.method.Head``
     recipe: dict[str, Any] = {}  # replaces constants of every method's TrainingRecipe alike
 
 
 class Saliency(_Model):
-    """Where saliency comes from: our own network, a folder of PNGs (``--saliency``), or nowhere."""
+    """Where saliency comes from.
 
-    kind: Literal["network", "folder", "none"]
+    Our own network, a folder of PNGs (``--saliency``), a plugin (``source``), or nowhere.
+    """
+
+    kind: Literal["network", "folder", "source", "none"]
+    source: str | None = None  # the name of a saliency source
     weights: str | None = None
-    options: dict[str, Any] = {}  # of the network's backbone
+    options: dict[str, Any] = {}  # of the network's backbone, or of the source
     recipe: dict[str, Any] = {}  # replaces constants of SaliencyRecipe
     passes: int = Field(default=1, ge=1)  # of our network; from 2 on without what was salient
 
@@ -78,6 +86,8 @@ class Saliency(_Model):
     def _check(self) -> Saliency:
         if self.passes > 1 and self.kind != "network":
             raise ValueError("only saliency of kind 'network' is read in several passes")
+        if (self.kind == "source") != (self.source is not None):
+            raise ValueError("saliency of kind 'source', and no other, names its source")
         return self
 
 
@@ -86,6 +96,7 @@ class Segmentation(_Model):
 
     config: str
     weights: str
+    retraining: str | None = None  # the config of a row's second training, where it is another one
     fully_connected: bool = False  # load VGG-16's fc6 and fc7 too, thinned as in DeepLab
 
 
@@ -140,10 +151,68 @@ def load_profile(profile: str) -> Profile:
         raise BenchmarkError(f"profile {path.name}: not valid TOML: {error}") from error
     try:
         canonical_json(told)  # options go into the configs of stages, which no date can
-        return Profile.model_validate(told)
+        loaded = Profile.model_validate(told)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise BenchmarkError(f"profile {path.name}: {key}: {first['msg']}") from error
+        raise BenchmarkError(f"profile {path.name}: {_first(error)}") from error
     except (TypeError, ValueError) as error:
         raise BenchmarkError(f"profile {path.name}: {error}") from error
+    found = {one.name: one.settings for one in plugin_families(loaded) if one.settings is not None}
+    return loaded.model_copy(update={"segmentation": {**found, **loaded.segmentation}})
+
+
+@dataclass(frozen=True)
+class PluginFamily:
+    """A segmentation family that another package gives a profile, or why it cannot be used."""
+
+    package: str
+    name: str
+    settings: Segmentation | None
+    reason: str = ""
+
+
+def plugin_families(profile: Profile) -> Iterator[PluginFamily]:
+    """Yield what other packages say of a profile; a package that is broken has no name for it."""
+    for package in config_packages():
+        if package.folder is None:
+            yield PluginFamily(package.name, "", None, package.reason)
+            continue
+        for name, keys in package.families.get(profile.id, {}).items():
+            try:
+                settings = _family_of(profile, package.folder, keys)
+            except BenchmarkError as error:
+                yield PluginFamily(package.name, name, None, f"{profile.id}.{name}: {error}")
+                continue
+            yield PluginFamily(package.name, name, settings)
+
+
+def why_no_family(profile: Profile, name: str) -> str:
+    """Return one line that says that a profile has no segmentation family ``name``, and why."""
+    lacking = f"profile {profile.id} has no {name}"
+    broken = [one for one in plugin_families(profile) if one.reason and one.name in ("", name)]
+    if broken:
+        return "; ".join([lacking, *(f"plugin '{one.package}': {one.reason}" for one in broken)])
+    everywhere = {name for known in profile_ids() for name in load_profile(known).segmentation}
+    if name in everywhere:
+        return lacking
+    return f"{lacking}: {near_name('segmentation family', name, everywhere)}"
+
+
+def _family_of(profile: Profile, folder: Path, keys: Mapping[str, Any]) -> Segmentation:
+    """Return a family whose configs lie in ``folder``; BenchmarkError where one cannot be used."""
+    try:
+        given = Segmentation.model_validate(keys)
+    except ValidationError as error:
+        raise BenchmarkError(_first(error)) from error
+    if given.weights not in profile.weights:
+        raise BenchmarkError(near_name("weights", given.weights, profile.weights))
+    paths = {"config": given.config, "retraining": given.retraining}
+    for config in filter(None, paths.values()):
+        if not (folder / config).is_file():
+            raise BenchmarkError(f"no segmentation config {folder / config}")
+    changes = {key: str(folder / config) for key, config in paths.items() if config is not None}
+    return given.model_copy(update=changes)
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -3,6 +3,14 @@
 A recipe takes maps float (P, H, W) in [0, 1] of the P classes an image is known to hold, their
 ids (P,), by keyword what it ``needs``, and its constants by name; it returns uint8 (H, W) with ids
 in {0} and the given ones and {255}. Of equal scores the lower id wins: background first.
+
+Another package adds a recipe by its entry point in the group ``wsss_benchmark.labels``, which names
+a ``Recipe``::
+
+    [project.entry-points."wsss_benchmark.labels"]
+    mine = "my_package.mine:RECIPE"
+
+The recipes here keep their names, whatever a plugin calls its own.
 """
 
 from __future__ import annotations
@@ -10,10 +18,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, get_args
 
 from benchmark.crf import CRF_CONSTANTS
 from benchmark.errors import BenchmarkError
+from benchmark.provenance import own_code
 from benchmark.proxy.arrays import VOID, Floats, Labels, resize_maps
 from benchmark.proxy.cues import localisation_cues
 from benchmark.proxy.harmonic import (
@@ -27,6 +36,7 @@ from benchmark.proxy.regions import refined_regions, smallest_region
 from benchmark.proxy.scores import argmax_background, argmax_background_crf
 from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
+from benchmark.registry import load_instance, plugin_points
 
 __all__ = [
     "RECIPES",
@@ -44,6 +54,9 @@ __all__ = [
     "harmonic_mean",
     "harmonic_threshold",
     "localisation_cues",
+    "recipe_code",
+    "recipe_names",
+    "recipe_source",
     "refined_regions",
     "released",
     "resize_maps",
@@ -51,6 +64,7 @@ __all__ = [
     "smallest_region",
 ]
 
+GROUP = "wsss_benchmark.labels"
 Need = Literal["saliency", "background", "image", "names"]
 
 
@@ -98,14 +112,50 @@ RECIPES: dict[str, Recipe] = {
 
 
 def find_recipe(name: str, constants: Sequence[str] = ()) -> Recipe:
-    """Return a recipe by name, once it is known to take constants of these names."""
-    if name not in RECIPES:
-        raise BenchmarkError(f"unknown label recipe {name!r}{_near(name, tuple(RECIPES))}")
+    """Return a recipe by name, once it is known to take constants of these names.
+
+    Raises BenchmarkError for an unknown recipe or constant, and for a plugin that is broken.
+    """
+    recipe = RECIPES[name] if name in RECIPES else _recipe_of_plugin(name)
     for constant in constants:
-        if constant not in RECIPES[name].constants:
-            near = _near(constant, RECIPES[name].constants)
+        if constant not in recipe.constants:
+            near = _near(constant, recipe.constants)
             raise BenchmarkError(f"label recipe {name} has no constant {constant!r}{near}")
-    return RECIPES[name]
+    return recipe
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Return the names of all recipes, a plugin's after those here; no plugin is imported."""
+    return (*RECIPES, *(name for name in sorted(plugin_points(GROUP)) if name not in RECIPES))
+
+
+def recipe_source(name: str) -> str:
+    """Return where a recipe comes from: this package, or what a plugin's entry point says."""
+    return __name__ if name in RECIPES else plugin_points(GROUP)[name].value
+
+
+def recipe_code(name: str) -> tuple[str, ...]:
+    """Return the modules of a plugin's recipe, with what they import of their package.
+
+    None of a recipe here: the code of ``benchmark.proxy`` holds it.
+    """
+    if name in RECIPES:
+        return ()
+    function = find_recipe(name).function
+    of_function = getattr(function, "__module__", None)
+    module = plugin_points(GROUP)[name].module
+    return own_code(module, *([of_function] if isinstance(of_function, str) else []))
+
+
+def _recipe_of_plugin(name: str) -> Recipe:
+    if name not in plugin_points(GROUP):
+        raise BenchmarkError(f"unknown label recipe {name!r}{_near(name, recipe_names())}")
+    recipe = load_instance(GROUP, "label recipe", name, Recipe)
+    for need in recipe.needs:
+        if need not in get_args(Need):
+            near = _near(need, get_args(Need))
+            raise BenchmarkError(f"label recipe {name} needs {need!r}, which nothing gives{near}")
+    return recipe
 
 
 def _near(name: str, known: Sequence[str]) -> str:

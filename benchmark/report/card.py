@@ -20,6 +20,7 @@ TITLES = {
     "threshold_policy": "threshold is",
     "scales": "test scales",
     "flip": "test flip",
+    "views": "joined over the scales",
     "crf": "CRF",
     "network": "network",
     "initial_weights": "initial weights",
@@ -56,6 +57,7 @@ class ProtocolCard:
     saliency: str | None
     supervision: str | None  # "I" | "I+S"
     profile: str
+    views: str = "probabilities"  # what is joined, and "squares of N px" where images are warped
     started_from: str = "images"  # or the released files that stand for a stage
 
     def differences(self, other: ProtocolCard) -> list[str]:
@@ -117,6 +119,7 @@ def published_card(table: Table, row: Row, column: Column) -> ProtocolCard:
         threshold_policy=protocol.threshold_policy,
         scales=evaluation.scales,
         flip=evaluation.flip,
+        views=evaluation.views,
         crf=evaluation.crf,
         network=row.segmentation if segmented else protocol.attention,
         initial_weights=protocol.initial_weights,

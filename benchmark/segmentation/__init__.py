@@ -5,15 +5,9 @@ A config needs only ``custom_imports = dict(imports=["benchmark.segmentation"])`
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
+from benchmark.quiet_imports import quiet_imports
 
-import benchmark.torchvision_schemas  # noqa: F401  (must precede mmengine's Runner)
-
-# These imports tell, on stdout too, of optional parts that are not there and not used here.
-with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-    warnings.simplefilter("ignore")
+with quiet_imports():
     import mmseg.datasets
     import mmseg.models  # noqa: F401
 

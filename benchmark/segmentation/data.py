@@ -61,15 +61,20 @@ class Augmentation:
         if size != label.shape[::-1]:
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
             label = np.asarray(cv2.resize(label, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-        image, label = self._crop(image, label, position)
-        if self.colour:
-            image = recoloured(image, rng)
+        image, label = self._crop(image, label, position, rng)
         return (image[:, ::-1], label[:, ::-1]) if mirrored else (image, label)
 
     def _crop(
-        self, image: Pixels, label: Pixels, position: NDArray[np.float64]
+        self,
+        image: Pixels,
+        label: Pixels,
+        position: NDArray[np.float64],
+        rng: np.random.Generator,
     ) -> tuple[Pixels, Pixels]:
-        """Cut the view at ``position`` (0..1 of the free play); a small image is placed in it."""
+        """Cut the view at ``position`` (0..1 of the free play); a small image is placed in it.
+
+        Its colours are drawn before that, so that ``fill`` stays the mean that is subtracted.
+        """
         view = np.empty((*self.crop_size, 3), np.uint8)
         view[:] = self.fill
         ids = np.full(self.crop_size, VOID, np.uint8)
@@ -80,7 +85,8 @@ class Augmentation:
             start, place = (offset, 0) if side >= crop else (0, offset)
             source.append(slice(start, start + length))
             target.append(slice(place, place + length))
-        view[tuple(target)] = image[tuple(source)]
+        seen = image[tuple(source)]
+        view[tuple(target)] = recoloured(seen, rng) if self.colour else seen
         ids[tuple(target)] = label[tuple(source)]
         return view, ids
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -24,12 +24,23 @@ from benchmark.segmentation.networks import build_model, load_config, model_conf
 from benchmark.weights import load_backbone, load_state_dict
 
 Image = NDArray[np.uint8]
+Fusion = Literal["probabilities", "logits"]
 
 # Image pixels of a batch: VGG-16's first feature maps take 300 MB each for so many at scale 1.5.
 PIXELS_PER_BATCH = 500 * 500 * 2
 PIXELS_PER_CRF_PROCESS = 10_000_000  # some ten seconds of DenseCRF
 # Labels that are nowhere at least this probable are left out of the CRF (its time grows with them).
 CRF_FLOOR = 0.05
+
+
+@dataclass(frozen=True)
+class Views:
+    """How often an image is looked at, and how that becomes one; see ``predict``."""
+
+    scales: tuple[float, ...]
+    flip: bool = False
+    square: int | None = None
+    fusion: Fusion = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ def predict(
     progress: Progress,
     label: str,
     allowed: Mapping[str, NDArray[np.bool_]] | None = None,
+    square: int | None = None,
+    fusion: Fusion = "probabilities",
 ) -> dict[str, float | int | str]:
     """Write ``out/labels/ID.png`` for every image and, with ``crf``, ``out/labels_crf/ID.png``.
 
@@ -61,18 +74,23 @@ def predict(
         weights: Its state dict, as ``train_segmentation`` wrote it.
         images: Image file of each id.
         num_classes: Including the background.
-        scales: Factors on the image's size; the probabilities of all are averaged.
-        flip: Whether the mirror images are averaged in too.
+        scales: Factors on the image's size; see ``fusion``.
+        flip: Whether the mirror images are joined in too.
         crf: Constants of the DenseCRF, or None.
         out: Folder for the label PNGs.
         progress: Where the images are counted, under ``label``.
         allowed: The labels (num_classes,) that each image may get, at least one; None: all.
+        square: Side in pixels of the square that an image is warped to at scale 1; None: its own
+            size and shape.
+        fusion: Over scales and mirror images the mean of the ``probabilities``, or the softmax of
+            the sum of the ``logits``.
     """
     network = load_network(config, weights, num_classes)
     for folder in ("labels", "labels_crf") if crf else ("labels",):
         (out / folder).mkdir(parents=True, exist_ok=True)
     with quiet_mmengine(), progress.task(label, len(images)) as task:
-        segmented = _segment(network, images, scales, flip, out, allowed)
+        views = Views(tuple(scales), flip, square, fusion)
+        segmented = _segment(network, images, views, out, allowed)
         if crf is None:
             for _ in segmented:
                 task.advance()
@@ -90,26 +108,27 @@ def load_network(config: Path, weights: Path, num_classes: int) -> Any:
 
 
 @torch.no_grad()
-def probabilities(
-    network: Any, images: Sequence[Image], scales: Sequence[float], flip: bool
-) -> Tensor:
+def probabilities(network: Any, images: Sequence[Image], views: Views) -> Tensor:
     """Return class probabilities (B, L, H, W) of B images of one size, uint8 RGB (H, W, 3).
 
-    The mean of the softmax at the images' own size over all scales and mirror images.
+    Scores are resized to the images' own size before they are joined as ``views`` says.
     """
     size = images[0].shape[:2]
+    scaled = size if views.square is None else (views.square, views.square)
     total: Tensor | None = None
-    for scale in scales:
-        inputs = _normalised(network, images, _input_size(network, size, scale))
-        for mirrored in (False, True) if flip else (False,):
-            views = inputs.flip(3) if mirrored else inputs
+    for scale in views.scales:
+        inputs = _normalised(network, images, _input_size(network, scaled, scale))
+        for mirrored in (False, True) if views.flip else (False,):
+            seen = inputs.flip(3) if mirrored else inputs
             # MMSegmentation interpolates the scores straight to the size named here.
-            scores = network.encode_decode(views, [{"img_shape": size}] * len(images))
-            view = functional.softmax(scores, dim=1)
-            view = view.flip(3) if mirrored else view
-            total = view if total is None else total.add_(view)
+            scores = network.encode_decode(seen, [{"img_shape": size}] * len(images))
+            found = functional.softmax(scores, dim=1) if views.fusion == "probabilities" else scores
+            found = found.flip(3) if mirrored else found
+            total = found if total is None else total.add_(found)
     assert total is not None, "at least one scale"
-    return total / (len(scales) * (1 + flip))
+    if views.fusion == "logits":
+        return functional.softmax(total, dim=1)
+    return total / (len(views.scales) * (1 + views.flip))
 
 
 def restricted(scores: Tensor, allowed: Tensor) -> Tensor:
@@ -162,14 +181,13 @@ def _batches(images: Mapping[str, Path]) -> Iterator[_Batch]:
 def _segment(
     network: Any,
     images: Mapping[str, Path],
-    scales: Sequence[float],
-    flip: bool,
+    views: Views,
     out: Path,
     allowed: Mapping[str, NDArray[np.bool_]] | None,
 ) -> Iterator[tuple[str, CrfJob]]:
     """Write each image's labels; yield its id and what a CRF needs to refine them."""
     for batch in _batches(images):
-        scores = probabilities(network, batch.images, scales, flip)
+        scores = probabilities(network, batch.images, views)
         if allowed is not None:
             masks = np.stack([allowed[image_id] for image_id in batch.ids])
             scores = restricted(scores, torch.from_numpy(masks).to(scores.device))

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from benchmark.executor import StageFunction
 from benchmark.stages.attention import attention, maps
-from benchmark.stages.data import backbone, scenes
-from benchmark.stages.fully_connected import fully_connected_backbone
+from benchmark.stages.data import scenes
+from benchmark.stages.initial_weights import (
+    backbone,
+    fully_connected_backbone,
+    xception_backbone,
+)
 from benchmark.stages.labels import labels
 from benchmark.stages.refinement import refined_maps, refinement
 from benchmark.stages.released import released_attention, released_labels, released_maps
@@ -17,7 +21,6 @@ from benchmark.stages.saliency import saliency, saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
 from benchmark.stages.truth import true_labels
-from benchmark.stages.xception import xception_backbone
 
 STAGES: dict[str, StageFunction] = {
     "scenes": scenes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from benchmark.stages.inputs import (
     labelled_images,
 )
 from benchmark.store import Metrics, Workspace
+
+OWN_SHAPE_BATCH = 4
+"""Images of their own size are larger than the squares: VOC's are 500 pixels long, at scale 1."""
 
 
 def attention(work: Workspace) -> Metrics:
@@ -64,19 +68,38 @@ def maps(work: Workspace) -> Metrics:
     network = attention_network(work, method, dataset, trained["backbone"])
     network.load_state_dict(load_state_dict(work.inputs["attention"] / "attention.safetensors"))
     ids = dataset.ids(work.config["split"])
+    keep_shape = work.config.get("keep_shape", False)
     archive: dict[str, NDArray[np.floating[Any]]] = {}
     classes: dict[str, list[int]] = {}
     backgrounds: dict[str, NDArray[np.floating[Any]]] = {}
     with work.progress.task(work.label, len(ids)) as task:
         for chunk in chunks(ids, INFERENCE_BATCH):
-            data = labelled_images(work, dataset, chunk, "saliency")
-            found, background = attention_maps(method, network, data, work.config["size"])
-            for index, image_id in enumerate(chunk):
-                present = data.labels[index]
-                archive[image_id] = found[index][present]
-                classes[image_id] = [int(place) + 1 for place in np.flatnonzero(present)]
-                if background is not None:
-                    backgrounds[image_id] = background[index]
+            whole = labelled_images(work, dataset, chunk, "saliency")
+            for places in _looked_at_together(whole.images, keep_shape):
+                data = whole.chosen(places)
+                found, background = attention_maps(
+                    method, network, data, work.config["size"], keep_shape=keep_shape
+                )
+                for index, place in enumerate(places):
+                    image_id, present = chunk[place], data.labels[index]
+                    archive[image_id] = found[index][present]
+                    classes[image_id] = [int(one) + 1 for one in np.flatnonzero(present)]
+                    if background is not None:
+                        backgrounds[image_id] = background[index]
             task.advance(len(chunk))
     write_maps(work.out / "maps.safetensors", archive, classes, backgrounds)
     return {"images": len(ids)}
+
+
+def _looked_at_together(
+    images: Sequence[NDArray[np.uint8]], keep_shape: bool
+) -> Iterator[Sequence[int]]:
+    """Yield the places of images of one batch: all of them, or a few of the same shape."""
+    if not keep_shape:
+        yield range(len(images))
+        return
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(images):
+        alike.setdefault(image.shape, []).append(place)
+    for places in alike.values():
+        yield from chunks(places, OWN_SHAPE_BATCH)

@@ -1,4 +1,4 @@
-"""Images and initial weights."""
+"""Images."""
 
 from __future__ import annotations
 
@@ -14,15 +14,3 @@ def scenes(work: Workspace) -> Metrics:
     with work.progress.task(work.label, options.train_images + options.val_images) as task:
         write_scenes(work.out / "voc", options, task)
     return {"train_images": options.train_images, "val_images": options.val_images}
-
-
-def backbone(work: Workspace) -> Metrics:
-    """Check initial weights against their architecture and keep them as safetensors."""
-    from benchmark.backbones import build_backbone
-    from benchmark.weights import load_backbone, load_state_dict, save_state_dict
-
-    source = work.locations["weights"]
-    module = build_backbone(work.config["architecture"], **work.config["options"])
-    load_backbone(module, load_state_dict(source), str(source))
-    save_state_dict(work.out / "backbone.safetensors", module.state_dict())
-    return {"parameters": sum(parameter.numel() for parameter in module.parameters())}

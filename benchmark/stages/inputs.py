@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.data.voc import VocDataset, open_voc
 from benchmark.method import Head
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from benchmark.attention import LabelledImages
 
 INFERENCE_BATCH = 32
+
+Item = TypeVar("Item")
 
 
 def dataset_of(work: Workspace) -> VocDataset:
@@ -53,9 +55,9 @@ def labelled_images(
     return LabelledImages(images, labels, maps)
 
 
-def chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    """Cut ``ids`` into pieces of ``size``, the last one shorter."""
-    return (ids[start : start + size] for start in range(0, len(ids), size))
+def chunks(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    """Cut ``items`` into pieces of ``size``, the last one shorter."""
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def tracked(work: Workspace, ids: Sequence[str]) -> Iterator[str]:

@@ -1,14 +1,21 @@
-"""Saliency: our own network, its maps, or the user's."""
+"""Saliency: our own network, its maps, a plugin's or the user's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmark.registry import parse_options
 from benchmark.saliency.files import read_saliency, write_saliency
+from benchmark.saliency.source import build_source, checked_maps
 from benchmark.seeding import derive
 from benchmark.stages.inputs import INFERENCE_BATCH, chunks, dataset_of
 from benchmark.store import Metrics, Workspace
+
+Maps = Callable[[Sequence[NDArray[np.uint8]]], Sequence[NDArray[np.float32]]]
 
 
 def saliency_network(work: Workspace) -> Metrics:
@@ -31,30 +38,40 @@ def saliency_network(work: Workspace) -> Metrics:
 
 
 def saliency(work: Workspace) -> Metrics:
-    """Write one grey PNG an image: read off our network, or checked copies of the user's files."""
+    """Write one grey PNG an image: of our network, of a plugin, or checked copies of files."""
     dataset = dataset_of(work)
     ids = dataset.ids(work.config["split"])
     folder = work.out / "saliency"
     folder.mkdir()
     with work.progress.task(work.label, len(ids)) as task:
-        if "saliency_network" not in work.inputs:
+        if "saliency_network" not in work.inputs and "plugin" not in work.config:
             for image_id in ids:
                 shape = dataset.image(image_id).shape[:2]
                 grey = read_saliency(work.locations["saliency"], image_id, shape)
                 write_saliency(folder / f"{image_id}.png", grey, shape)
                 task.advance()
             return {"images": len(ids)}
-        from benchmark.saliency.network import saliency_maps
-
-        network = _trained_saliency_network(work)
+        looked_at = _plugin(work) if "plugin" in work.config else _own_network(work)
         for chunk in chunks(ids, INFERENCE_BATCH):
             images = [dataset.image(image_id) for image_id in chunk]
-            passes = work.config.get("passes", 1)
-            maps = saliency_maps(network, images, work.config["size"], passes)
-            for image_id, image, grey in zip(chunk, images, maps, strict=True):
+            for image_id, image, grey in zip(chunk, images, looked_at(images), strict=True):
                 write_saliency(folder / f"{image_id}.png", grey, image.shape[:2])
             task.advance(len(chunk))
     return {"images": len(ids)}
+
+
+def _own_network(work: Workspace) -> Maps:
+    from benchmark.saliency.network import saliency_maps
+
+    network = _trained_saliency_network(work)
+    size, passes = work.config["size"], work.config.get("passes", 1)
+    return lambda images: saliency_maps(network, images, size, passes)
+
+
+def _plugin(work: Workspace) -> Maps:
+    name = work.config["plugin"]
+    source = build_source(name, work.config["options"])
+    return lambda images: checked_maps(name, source.maps(images), len(images))
 
 
 def _saliency_network(work: Workspace) -> Any:

@@ -77,6 +77,8 @@ def _predicted(
         num_classes=len(dataset.classes) + 1,
         scales=tuple(work.config["scales"]),
         flip=work.config["flip"],
+        square=work.config.get("square"),
+        fusion=work.config.get("fusion", "probabilities"),
         crf=None if crf is None else CrfOptions(**crf),
         allowed=allowed,
         out=work.out,

@@ -22,6 +22,8 @@ Supervision = Literal["I", "I+S", "F"]
 """Image labels; and saliency; or the true masks of the training images."""
 MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
+Fusion = Literal["probabilities", "logits"]
+"""What is averaged over the views of an image: probabilities; or scores are added before them."""
 Retraining = Literal["adapt", "plain"]
 """``adapt``: on labels restricted to background and the image's classes; ``plain``: on any."""
 Place = tuple[str, str]
@@ -61,7 +63,7 @@ class Evaluation(_Model):
     """How one score is taken: the part of the protocol that a column decides."""
 
     stage: Literal["labels", "segmentation"]  # labels: those made of the maps, image labels known
-    split: Text
+    split: Text  # val, test, train_aug (what is trained on), or train: VOC's own 1,464 of these
     metric: MetricName = "miou"
     of_class: Text | None = None  # "background" or a class of the data set; none: mean over classes
     mean_over: Literal["all", "foreground"] = "all"  # foreground: the background is left out
@@ -72,13 +74,22 @@ class Evaluation(_Model):
     # of the segmentation network's test:
     scales: tuple[Scale, ...] = Field(default=(1.0,), min_length=1)
     flip: bool = False
+    square: int | None = Field(default=None, ge=1)  # warp images to such a side, times the scale
+    fusion: Fusion = "probabilities"  # of the scales and mirror images
     crf: bool = False
     crf_constants: dict[Text, float] = {}  # of ``CrfOptions``; DeepLab's official ones where absent
+
+    @property
+    def views(self) -> str:
+        """What of its views an image's scores are made of, in words."""
+        return f"{self.fusion}, squares of {self.square} px" if self.square else self.fusion
 
     @model_validator(mode="after")
     def _check(self) -> Evaluation:
         if self.stage == "segmentation" and (self.raw or self.recipe):
             raise ValueError("raw and recipe are of labels, not of a segmentation")
+        if self.stage == "labels" and (self.square or self.fusion != "probabilities"):
+            raise ValueError("square and fusion are of a segmentation, not of labels")
         if self.constants and self.recipe is None:
             raise ValueError("constants need recipe")
         if self.of_class is not None and self.mean_over != "all":
@@ -125,7 +136,9 @@ class Row(_Model):
     method: Text | None = None  # the name of a method plugin
     options: dict[Text, Option] = {}
     refine: Text | None = None  # the name of a refinement plugin that betters the maps
-    refine_options: dict[Text, Option] = {}
+    refine_options: dict[
+        Text, Option | dict[Text, Option]
+    ] = {}  # a mapping: e.g. a CRF's constants
     recipe: Text | None = None  # how maps become proxy labels
     constants: dict[Text, float] = {}  # of the recipe
     segmentation: Id | None = None  # family of the segmentation network

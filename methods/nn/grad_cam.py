@@ -1,18 +1,22 @@
 """Grad-CAM and CAM of the classes that images hold, the soft mask, and the copies it erases.
 
-Maps here are kept for the P (image, present class) pairs of a batch alone, in the order of
-``labels.nonzero()``: image by image, and within one image by class.
+Maps here are kept for the P (image, present class) pairs of a batch, see ``methods.nn.pairs``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.method import Batch
+from methods.nn.pairs import pair_classes, pair_images, placed
 from methods.nn.zones import logits
+
+PairMaps = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Classifier(nn.Module):
@@ -76,8 +80,7 @@ def cam(features: Tensor, classifier: Tensor, labels: Tensor) -> Tensor:
     Zhou et al., CVPR 2016, Eq. 2. Gradients reach the weights too.
     """
     weights = classifier[:, None].expand(-1, len(features), -1)
-    image, label = labels.nonzero(as_tuple=True)
-    return _weighted_sum(features, weights)[label, image]
+    return _weighted_sum(features, weights)[pair_classes(labels), pair_images(labels)]
 
 
 def resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -108,22 +111,22 @@ def erased_copies(images: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
 
     Normalised images are 0 at the mean colour: what is erased takes that colour.
     """
-    image, _ = labels.nonzero(as_tuple=True)
-    return images[image] * (1 - mask[:, None])
+    return images[pair_images(labels)] * (1 - mask[:, None])
 
 
 def erased_probability(score_maps: Tensor, labels: Tensor) -> Tensor:
     """Return each copy's probability (P,) of the class that it lacks, from scores (P, C, h, w)."""
-    _, label = labels.nonzero(as_tuple=True)
-    scores = logits(score_maps).gather(1, label[:, None])[:, 0]
+    scores = logits(score_maps).gather(1, pair_classes(labels)[:, None])[:, 0]
     return torch.sigmoid(scores.to(_precision(scores)))
 
 
-def placed(maps: Tensor, labels: Tensor) -> Tensor:
-    """Return maps (P, h, w) at their places in (B, C, h, w), 0 elsewhere."""
-    dense = maps.new_zeros((*labels.shape, *maps.shape[1:]))
-    dense[labels.nonzero(as_tuple=True)] = maps
-    return dense
+def read_off(network: Classifier, batch: Batch, pair_maps: PairMaps) -> Tensor:
+    """Return the maps (B, C, h, w) of a batch, each spread over [0, 1], without a gradient.
+
+    ``pair_maps`` makes (P, h, w) of features, score maps and labels, as ``grad_cam`` does.
+    """
+    features, scores = network.features_and_scores(batch.images)
+    return placed(spread(pair_maps(features, scores, batch.labels).detach()), batch.labels)
 
 
 def _ranked_pairs(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -217,6 +217,15 @@ def test_warping_an_image_of_the_size_leaves_it() -> None:
     assert warped(np.zeros((4, 9), np.uint8), 8).shape == (8, 8)
 
 
+def test_colours_change_in_the_image_and_not_in_its_padding() -> None:
+    view = View((0, 0, 2, 2), (2, 2), (-1, 0), 3, mirrored=False)
+    image = np.full((2, 2, 3), 100, np.uint8)
+    seen = view.of(image, padding=(1, 2, 3), change=lambda pixels: pixels // 2)
+    assert (seen[1:, :2] == 50).all()
+    assert seen[0].tolist() == [[1, 2, 3]] * 3
+    assert seen[:, 2].tolist() == [[1, 2, 3]] * 3
+
+
 def test_a_training_crop_is_the_shorter_sides_view_recoloured() -> None:
     image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     crop = training_crop(

@@ -64,7 +64,13 @@ def thin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(
-    name: str, rate: float, images: dict[str, Path], weights: Path, folder: Path, warp: str = ""
+    name: str,
+    rate: float,
+    images: dict[str, Path],
+    weights: Path,
+    folder: Path,
+    warp: str = "",
+    first: Path | None = None,
 ) -> tuple[Path, dict[str, torch.Tensor]]:
     config = folder / name
     config.write_text(SLIM.format(base=str(config_path(name)), rate=rate, warp=warp))
@@ -74,6 +80,7 @@ def train(
         labels=images["a"].parent / "labels",
         num_classes=3,
         initial_weights=weights,
+        initial_model=first,
         seed=0,
         scratch=folder,
         out=folder / "model.safetensors",
@@ -130,3 +137,19 @@ def test_training_on_labels_and_on_cues_and_prediction(
         label = read_label_png(tmp_path / "out" / "labels" / f"{image_id}.png")
         assert label.shape == (36, 40)
         assert set(np.unique(label)) <= {0, 1, 2}
+
+
+def test_a_network_trained_on_cues_goes_on_as_deeplabs_own(
+    images: dict[str, Path], thin: Path, tmp_path: Path
+) -> None:
+    """DSRG's second training: the same layers without the losses on cues. At rate 0 none moves."""
+    for name in ("cues", "labels"):
+        (tmp_path / name).mkdir()
+    warp = ", warp=(33, 33)"
+    _, learned = train("dsrg_aspp_vgg16_voc12.py", 1e-3, images, thin, tmp_path / "cues", warp)
+    first = tmp_path / "cues" / "model.safetensors"
+    _, found = train(
+        "deeplab_aspp_vgg16_voc12.py", 0.0, images, thin, tmp_path / "labels", first=first
+    )
+    assert found.keys() == learned.keys()
+    assert all(torch.equal(found[key], learned[key]) for key in found)

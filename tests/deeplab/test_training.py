@@ -19,7 +19,7 @@ from PIL import Image
 
 from benchmark.configs import config_path
 from benchmark.data.voc import read_image, write_label_png
-from benchmark.segmentation.inference import probabilities
+from benchmark.segmentation.inference import Views, probabilities
 from benchmark.segmentation.networks import load_config, quiet_mmengine
 
 FOLDER = config_path("deeplab_largefov_vgg16_voc12.py").parent
@@ -102,7 +102,7 @@ def test_steps_checkpoint_resume_and_prediction(
     network = runner.model.eval()
     images = [read_image(voc_folder / "JPEGImages" / f"{image}.jpg") for image in "ab"]
     for image in images:
-        found = probabilities(network, [image], (1.0,), flip=False)
+        found = probabilities(network, [image], Views((1.0,)))
         assert found.shape == (1, 21, *image.shape[:2])
         torch.testing.assert_close(found.sum(dim=1), torch.ones(1, *image.shape[:2]))
 

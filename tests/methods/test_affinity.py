@@ -303,7 +303,7 @@ def test_layers_and_their_initial_weights() -> None:
 
 def test_targets_equal_the_rule_worked_by_hand() -> None:
     """Without pairwise terms the CRF changes no argmax, and only the scores decide."""
-    options = {"crf_gaussian_weight": 0.0, "crf_bilateral_weight": 0.0}
+    options = {"crf": {"gaussian_weight": 0.0, "bilateral_weight": 0.0}}
     refiner = build_refinement("affinity", options)
     image = np.zeros((1, 5, 3), np.uint8)
     maps = np.array([[[1.0, 0.5, 0.3, 0.1, 0.0]], [[0.0, 0.0, 0.4, 0.0, 1.0]]], np.float32)
@@ -332,7 +332,19 @@ def test_constants_are_the_releases() -> None:
     options = AffinityNet.Options()
     assert (options.radius, options.beta, options.doublings) == (5, 8, 8)
     assert (options.object_alpha, options.background_alpha, options.walk_alpha) == (4, 32, 16)
-    assert options.crf() == CrfOptions(10, 3, 3, 10, 80, 13)
+    assert options.crf == CrfOptions(10, 3, 3, 10, 80, 13)
+
+
+def test_the_crfs_constants_are_the_releases_but_for_those_given() -> None:
+    refiner = build_refinement("affinity", {"crf": {"iterations": 2, "bilateral_sd_rgb": 5}})
+    assert refiner.options.crf == CrfOptions(2, 3, 3, 10, 80, 5)
+    for crf, message in (
+        ({"iteration": 2}, "refinement 'affinity': option 'crf.iteration'"),
+        ({"iterations": "few"}, "refinement 'affinity': option 'crf.iterations'"),
+        (7, "refinement 'affinity': option 'crf'"),
+    ):
+        with pytest.raises(BenchmarkError, match=message):
+            build_refinement("affinity", {"crf": crf})
 
 
 def test_targets_of_an_image_without_class_and_of_an_empty_map() -> None:

@@ -13,7 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.attention import LabelledImages, Trainer, attention_maps, build_optimiser
+from benchmark.attention import (
+    LabelledImages,
+    Trainer,
+    attention_maps,
+    build_optimiser,
+    whole_images,
+)
 from benchmark.backbones import build_backbone
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, TrainingRecipe
@@ -438,3 +444,28 @@ def test_trained_networks_give_maps_of_present_classes(tmp_path: Path) -> None:
     assert maps.shape == (5, CLASSES, 3, 3)
     assert not maps[~pictures().labels].any()
     assert maps.max() == 1
+
+
+def test_inside_psa_maps_may_be_read_off_psas_views() -> None:
+    """The same network, summed over PSA's scales and mirror images instead of its one view."""
+    method = build_method("eader", {"views": "psa"})
+    assert method.inference() == build_method("psa", {}).inference()
+    assert build_method("eader", {}).inference().scales == (1.0,)
+    torch.manual_seed(0)
+    network = method.network(build_backbone("vgg16", width=0.0625), 3, Head(0.05))
+    data = pictures()
+    found, _ = attention_maps(method, network, data, 48)
+    single = build_method("eader", {})
+    summed: list[Tensor] = []
+    for scale in (2.0, 1.5, 1.0, 0.5):
+        view = whole_images(data, round(48 * scale))
+        for flip in (False, True):
+            images = view.images.flip(3) if flip else view.images
+            seen = single.attention(network, Batch(images, view.labels))
+            seen = seen.flip(3) if flip else seen
+            size = (6, 6)  # of the largest view: 96 pixels at stride 16
+            summed.append(nn.functional.interpolate(seen, size, mode="bilinear"))
+    total = torch.stack(summed).sum(dim=0)
+    highest = total.amax(dim=(2, 3), keepdim=True)
+    expected = (total / torch.where(highest > 0, highest, 1.0)).detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -17,11 +17,11 @@ from methods.nn.grad_cam import (
     erased_copies,
     erased_probability,
     grad_cam,
-    placed,
     resized,
     soft_mask,
     spread,
 )
+from methods.nn.pairs import placed
 
 LABELS = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]]).double()
 PAIRS = [(0, 0), (0, 2), (2, 1), (3, 0), (3, 1), (3, 2)]

@@ -28,6 +28,7 @@ CHANGES = {
     "threshold_policy": "oracle",
     "scales": (0.5, 1.0),
     "flip": True,
+    "views": "logits, squares of 385 px",
     "crf": True,
     "network": "small",
     "initial_weights": "none",

@@ -235,3 +235,14 @@ def test_image_labels_come_with_their_images(pairs: list[Pair]) -> None:
         sample = dataset[draw]["data_samples"]
         assert sample.metainfo["image_labels"] == known[sample.metainfo["img_id"]].tolist()
     assert "image_labels" not in LabelledImages(pairs, AUGMENTATION)[0]["data_samples"].metainfo
+
+
+def test_colour_leaves_what_lies_beyond_the_image_alone() -> None:
+    image, label = np.full((8, 8, 3), 90, np.uint8), np.zeros((8, 8), np.uint8)
+    augmentation = Augmentation((12, 12), colour=True)
+    colours = set()
+    for seed in range(8):
+        view, ids = augmentation(image, label, np.random.default_rng(seed))
+        assert np.unique(view[ids == 255], axis=0).tolist() == [[124, 116, 104]]
+        colours.add(tuple(view[ids == 0][0].tolist()))
+    assert len(colours) > 4

@@ -12,7 +12,7 @@ from benchmark.crf import CrfOptions, dense_crf_present
 from benchmark.data.voc import PALETTE, read_image, read_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.progress import SilentProgress
-from benchmark.segmentation.inference import CRF_FLOOR, load_network, predict, probabilities
+from benchmark.segmentation.inference import CRF_FLOOR, Views, load_network, predict, probabilities
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def by_hand(network: nn.Module, image: np.ndarray, size: tuple[int, int]) -> tor
 
 def test_scales_and_mirror_images_are_averaged(network: nn.Module, tiny_set: Any) -> None:
     image = read_image(tiny_set.images["image1"])  # 40 x 56
-    found = probabilities(network, [image], (0.5, 1.0, 1.5), True)[0]
+    found = probabilities(network, [image], Views((0.5, 1.0, 1.5), True))[0]
     expected = torch.zeros_like(found)
     # Sides are rounded up to 8 k + 1: 20 -> 25, 28 -> 33; 40 -> 41, 56 -> 57; 60 -> 65, 84 -> 89.
     for size in ((25, 33), (41, 57), (65, 89)):
@@ -58,20 +58,53 @@ def test_scales_and_mirror_images_are_averaged(network: nn.Module, tiny_set: Any
     torch.testing.assert_close(found.sum(0), torch.ones(40, 56))
 
 
+def scores_by_hand(network: nn.Module, image: np.ndarray, size: tuple[int, int]) -> torch.Tensor:
+    """As ``by_hand``, up to a constant in every pixel: its softmax takes that away."""
+    return by_hand(network, image, size).double().log()
+
+
+def test_logits_of_square_warps_are_summed(network: nn.Module, tiny_set: Any) -> None:
+    """SGAN's released test has squares of 288, 385 and 481 pixels: 0.75, 1 and 1.25 times 385."""
+    image = read_image(tiny_set.images["image1"])  # 40 x 56
+    views = Views((0.75, 1.0, 1.25), square=48, fusion="logits")
+    found = probabilities(network, [image], views)[0]
+    # Sides of 36, 48 and 60 are rounded up to 8 k + 1.
+    summed = sum(scores_by_hand(network, image, (side, side)) for side in (41, 49, 65))
+    assert isinstance(summed, torch.Tensor)
+    expected = summed.softmax(0).float()
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.03)
+    averaged = probabilities(network, [image], Views(views.scales, square=48))[0]
+    assert (averaged - found).abs().max() > 0.05
+    own_shape = probabilities(network, [image], Views(views.scales, fusion="logits"))[0]
+    assert (own_shape - found).abs().max() > 0.01
+
+
+def test_a_prediction_joins_its_views_as_it_is_told(
+    learned: tuple[Path, Path], network: nn.Module, tiny_set: Any, tmp_path: Path
+) -> None:
+    images = dict(list(tiny_set.images.items())[1:2])
+    settings = {"scales": (0.5, 1.0), "square": 33, "fusion": "logits"}
+    run(learned, tiny_set, tmp_path, images=images, **settings)
+    ((name, path),) = images.items()
+    scores = probabilities(network, [read_image(path)], Views((0.5, 1.0), False, 33, "logits"))
+    found = read_label_png(tmp_path / "labels" / f"{name}.png")
+    assert (found == scores[0].argmax(0).numpy()).mean() > 0.999
+
+
 def test_a_mirrored_image_gives_the_mirrored_result(network: nn.Module, tiny_set: Any) -> None:
     image = read_image(tiny_set.images["image2"])
     mirrored = np.ascontiguousarray(image[:, ::-1])
-    one = probabilities(network, [image], (1.0,), True)
-    other = probabilities(network, [mirrored], (1.0,), True).flip(3)
+    one = probabilities(network, [image], Views((1.0,), True))
+    other = probabilities(network, [mirrored], Views((1.0,), True)).flip(3)
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
-    alone = probabilities(network, [image], (1.0,), False)
+    alone = probabilities(network, [image], Views((1.0,)))
     assert (one - alone).abs().max() > 1e-3
 
 
 def test_a_batch_is_its_images(network: nn.Module, tiny_set: Any) -> None:
     images = [read_image(tiny_set.images[f"image{i}"]) for i in (0, 3, 6)]
-    together = probabilities(network, images, (1.0,), False)
-    alone = torch.cat([probabilities(network, [image], (1.0,), False) for image in images])
+    together = probabilities(network, images, Views((1.0,)))
+    alone = torch.cat([probabilities(network, [image], Views((1.0,))) for image in images])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
@@ -87,7 +120,7 @@ def test_labels_have_each_images_size_and_vocs_palette(
         found = read_label_png(path)
         assert found.shape == truth.shape
         image = read_image(tiny_set.images[name])
-        expected = probabilities(network, [image], (1.0,), False)[0].argmax(0).numpy()
+        expected = probabilities(network, [image], Views((1.0,)))[0].argmax(0).numpy()
         assert (found == expected).mean() > 0.999
     with Image.open(path) as picture:
         assert picture.mode == "P"
@@ -112,7 +145,7 @@ def test_crf_is_applied_to_the_averaged_probabilities(
     differs = 0
     for name, path in images.items():
         image = read_image(path)
-        scores = probabilities(network, [image], (1.0,), False)[0].numpy()
+        scores = probabilities(network, [image], Views((1.0,)))[0].numpy()
         present = scores.max(axis=(1, 2)) >= CRF_FLOOR
         expected = dense_crf_present(image, scores, present, options).argmax(0)
         found = read_label_png(tmp_path / "labels_crf" / f"{name}.png")

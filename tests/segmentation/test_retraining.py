@@ -22,7 +22,13 @@ from benchmark.plan import Plan, make_plan
 from benchmark.profiles import load_profile
 from benchmark.progress import SilentProgress
 from benchmark.segmentation import predict, train_segmentation
-from benchmark.segmentation.inference import CRF_FLOOR, load_network, probabilities, restricted
+from benchmark.segmentation.inference import (
+    CRF_FLOOR,
+    Views,
+    load_network,
+    probabilities,
+    restricted,
+)
 from benchmark.stages import STAGES
 from benchmark.store import Record, Stage, Store
 from benchmark.tables import load_table
@@ -272,7 +278,7 @@ def test_the_network_is_trained_on_what_it_segmented(finished: Finished, kind: s
     assert sorted(path.stem for path in (folder / "labels").glob("*.png")) == sorted(ids)
     for image_id in ids[:6]:
         image = read_image(voc.image_path(image_id))
-        scores = probabilities(network, [image], scales, False)[0].cpu().numpy()
+        scores = probabilities(network, [image], Views(scales, False))[0].cpu().numpy()
         present = np.flatnonzero(voc.image_labels(image_id)) + 1
         if kind == "adapt":
             absent = [c for c in range(1, len(scores)) if c not in present]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.backbones import _check_choice, fix_norms, freeze, initialise
+from benchmark.backbones.layers import check_choice, fix_norms, freeze, initialise
 
 # stage -> (channels inside, channels out, units); the first unit of stages 2 to 4 halves the map
 STAGES = {2: (128, 128, 3), 3: (256, 256, 3), 4: (512, 512, 6), 5: (512, 1024, 3)}
@@ -42,8 +42,8 @@ class ResNet38(nn.Module):
         norm_eval: bool = False,
     ) -> None:
         super().__init__()
-        _check_choice("output_stride", output_stride, (8, 16))
-        _check_choice("frozen_blocks", frozen_blocks, range(8))
+        check_choice("output_stride", output_stride, (8, 16))
+        check_choice("frozen_blocks", frozen_blocks, range(8))
         self.output_stride = output_stride
         self.norm_eval = norm_eval
         dilation = 16 // output_stride

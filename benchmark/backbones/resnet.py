@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from mmseg.models.backbones import ResNet as MMSegResNet
 from torch import Tensor
 
-from benchmark.backbones import fix_norms, initialise
+from benchmark.backbones.layers import fix_norms, initialise
+from benchmark.quiet_imports import quiet_imports
+
+with quiet_imports():
+    from mmseg.models.backbones import ResNet as MMSegResNet
 
 # output stride -> strides and dilations of the four stages
 _STAGES = {
