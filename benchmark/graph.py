@@ -211,6 +211,7 @@ class StageGraph:
             code=(
                 "benchmark.stages.saliency",
                 "benchmark.saliency.network",
+                "benchmark.device",
                 "benchmark.data.scenes",
                 "benchmark.backbones",
             ),
@@ -249,6 +250,7 @@ class StageGraph:
                 "benchmark.stages.attention:attention",
                 *READING,
                 "benchmark.attention",
+                "benchmark.device",
                 "benchmark.backbones",
                 "benchmark.backbones_resnet38",
                 "benchmark.data.augment",
@@ -299,6 +301,7 @@ class StageGraph:
                 "benchmark.stages.released:load_strictly",
                 *READING,
                 "benchmark.attention",
+                "benchmark.device",
                 "benchmark.backbones",
                 "benchmark.backbones_resnet38",
                 *method_code(type(method)),
@@ -411,6 +414,7 @@ class StageGraph:
                 *READING,
                 "benchmark.refinement",
                 "benchmark.attention",
+                "benchmark.device",
                 "benchmark.backbones",
                 "benchmark.backbones_resnet38",
                 "benchmark.crf",
@@ -627,7 +631,8 @@ class StageGraph:
         return {"config": path.name, "config_digest": config_digest(path)}
 
     def _network_code(self, row: Row) -> tuple[str, ...]:
-        return ("benchmark.segmentation", *sorted(config_modules(self.network_path(row))))
+        modules = "benchmark.segmentation", "benchmark.device"
+        return (*modules, *sorted(config_modules(self.network_path(row))))
 
     def _recipe(self, method: Method) -> TrainingRecipe:
         changed = {**_plain(method.training()), **self.profile.attention.recipe}

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import device, mixed_precision, to_tensor
+from benchmark.attention import to_tensor
 from benchmark.backbones import build_backbone
 from benchmark.data.augment import training_crop
 from benchmark.data.scenes import ForeignImages, foreign_images
+from benchmark.device import device, mixed_precision
 from benchmark.errors import BenchmarkError
 from benchmark.profiles import Weights, load_profile, profile_ids
 from benchmark.progress import Progress

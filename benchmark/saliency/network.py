@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import device, mixed_precision, to_tensor
+from benchmark.attention import to_tensor
 from benchmark.data.augment import warped
 from benchmark.data.scenes import ForeignImages
+from benchmark.device import device, full_precision, mixed_precision
 from benchmark.errors import BenchmarkError
 from benchmark.progress import Task
 from benchmark.saliency.recipe import SaliencyRecipe
@@ -70,7 +71,8 @@ def train_saliency(
     for step in range(recipe.iterations):
         images, masks = _batch(data, rng, recipe.batch_size)
         with mixed_precision():
-            loss = functional.binary_cross_entropy_with_logits(network(images), masks)
+            logits = network(images)
+        loss = functional.binary_cross_entropy_with_logits(full_precision(logits), masks)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -127,7 +129,6 @@ def saliency_maps(
 
 def _both_ways(network: SaliencyNetwork, views: Tensor) -> Tensor:
     """Return the mean map (B, 1, H, W) of ``views`` (B, 3, H, W) and their mirror images."""
-    with mixed_precision():
-        straight = torch.sigmoid(network(views))
-        mirrored = torch.sigmoid(network(views.flip(3))).flip(3)
-    return ((straight + mirrored) / 2).float()
+    straight = torch.sigmoid(network(views))
+    mirrored = torch.sigmoid(network(views.flip(3))).flip(3)
+    return (straight + mirrored) / 2

@@ -58,8 +58,8 @@ def saliency(work: Workspace) -> Metrics:
 
 
 def _saliency_network(work: Workspace) -> Any:
-    from benchmark.attention import device
     from benchmark.backbones import build_backbone
+    from benchmark.device import device
     from benchmark.saliency.network import SaliencyNetwork
     from benchmark.weights import load_backbone, load_state_dict
 
@@ -70,8 +70,8 @@ def _saliency_network(work: Workspace) -> Any:
 
 
 def _trained_saliency_network(work: Workspace) -> Any:
-    from benchmark.attention import device
     from benchmark.backbones import build_backbone
+    from benchmark.device import device
     from benchmark.saliency.network import SaliencyNetwork
     from benchmark.weights import load_state_dict
 
