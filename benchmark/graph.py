@@ -33,6 +33,7 @@ from benchmark.user_files import (
     folder_digest,
     open_user_data,
     saliency_folder,
+    shipped_weights,
     weights_path,
 )
 
@@ -192,12 +193,29 @@ class StageGraph:
         )
 
     def saliency_network(self) -> Stage:
-        """Train our own saliency network."""
+        """Train our own saliency network, or take the one that the package ships."""
         from benchmark.data.scenes import SCENES_VERSION
 
         settings = self.profile.saliency
         assert settings.weights is not None
         weights = self.profile.weights[settings.weights]
+        if settings.trained is not None:
+            path = shipped_weights(settings.trained)
+            return Stage(
+                name="shipped_saliency_network",
+                config={
+                    "architecture": weights.architecture,
+                    "options": {**weights.options, **settings.options},
+                    "sha256": self._sha256(path),
+                },
+                locations={"weights": str(path)},
+                label=f"saliency network {settings.trained}",
+                code=(
+                    "benchmark.stages.saliency",
+                    "benchmark.saliency.network",
+                    "benchmark.backbones",
+                ),
+            )
         return Stage(
             name="saliency_network",
             config={
