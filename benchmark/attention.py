@@ -6,7 +6,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from torch.nn import functional
 
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.augment import View, draw_view, recoloured, resized
+from benchmark.device import device, mixed_precision
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
 from benchmark.progress import Progress
@@ -49,18 +49,6 @@ class LabelledImages:
         saliency = None if self.saliency is None else [self.saliency[place] for place in places]
         images = [self.images[place] for place in places]
         return LabelledImages(images, self.labels[list(places)], saliency)
-
-
-def device() -> torch.device:
-    """Return the GPU where there is one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def mixed_precision() -> AbstractContextManager[Any]:
-    """Return bfloat16 autocast on a GPU; on a CPU it would be slower than float32."""
-    if torch.cuda.is_available():
-        return torch.autocast("cuda", torch.bfloat16)
-    return nullcontext()
 
 
 def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -163,7 +151,7 @@ class Trainer:
     ) -> float:
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(self.recipe, step)
-        with mixed_precision():
+        with mixed_precision(self.recipe.precision):
             loss = torch.stack(list(losses(network, batch).values())).sum()
         value = float(loss.detach())
         if not math.isfinite(value):
@@ -325,9 +313,8 @@ def class_scores(
     rows = []
     for start in range(0, len(data.images), batch):
         views = whole_images(data.part(start, start + batch), size)
-        with mixed_precision():
-            scores = method.class_scores(network, views.images, views.saliency)
-        rows.append(scores.float().cpu().numpy())
+        scores = method.class_scores(network, views.images, views.saliency)
+        rows.append(scores.cpu().numpy())
     return np.concatenate(rows)
 
 
@@ -355,12 +342,11 @@ def attention_maps(
         view = images_of_shape(data, (round(height * scale), round(width * scale)))
         for mirrored in (False, True) if recipe.flip else (False,):
             batch = _mirrored(view) if mirrored else view
-            with mixed_precision():
-                found = method.attention(network, batch).float()
-                background = method.background(network, batch)
+            found = method.attention(network, batch)
+            background = method.background(network, batch)
             maps.append(found.flip(3) if mirrored else found)
             if background is not None:
-                background = background.float()[:, None]
+                background = background[:, None]
                 backgrounds.append(background.flip(3) if mirrored else background)
     fused = fuse(maps, recipe)
     check_maps(method, fused)

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.attention import LabelledImages, Trainer, device
+from benchmark.attention import LabelledImages, Trainer
 from benchmark.backbones import build_backbone
+from benchmark.device import device
 from benchmark.flops import VOC_IMAGE, training_step_flops
 from benchmark.method import Batch, Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, load_profile

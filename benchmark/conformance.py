@@ -26,10 +26,10 @@ from benchmark.attention import (
     attention_maps,
     build_optimiser,
     class_scores,
-    device,
     fuse,
 )
 from benchmark.backbones import build_backbone
+from benchmark.device import device
 from benchmark.method import Batch, Head, Method
 from benchmark.progress import SilentProgress
 from benchmark.weights import load_state_dict, save_state_dict

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +11,7 @@ from rich.console import Console
 from benchmark.profiles import Profile, load_profile, profile_ids
 from benchmark.provenance import DISTRIBUTIONS, environment
 from benchmark.registry import method_entry_points
-from benchmark.user_files import PRETRAINED
+from benchmark.user_files import shipped_weights
 
 
 def examine() -> dict[str, Any]:
@@ -58,15 +57,13 @@ def print_examination(found: dict[str, Any]) -> None:
 
 def _missing_weights(profile: Profile) -> list[str]:
     shipped = [name for name, weights in profile.weights.items() if weights.source == "package"]
+    if profile.saliency.trained is not None:
+        shipped.append(profile.saliency.trained)
     return [
-        f"the package lacks {_shipped(name).name}: `python -m benchmark weights make {name}`"
-        for name in shipped
-        if not _shipped(name).is_file()
+        f"the package lacks {path.name}: `python -m benchmark weights make {path.stem}`"
+        for path in map(shipped_weights, shipped)
+        if not path.is_file()
     ]
-
-
-def _shipped(name: str) -> Path:
-    return PRETRAINED / f"{name}.safetensors"
 
 
 def _needs(profile: Profile) -> list[str]:

@@ -33,6 +33,7 @@ from benchmark.user_files import (
     folder_digest,
     open_user_data,
     saliency_folder,
+    shipped_weights,
     weights_path,
 )
 
@@ -209,12 +210,29 @@ class StageGraph:
         return build_source(settings.source, settings.options)
 
     def saliency_network(self) -> Stage:
-        """Train our own saliency network."""
+        """Train our own saliency network, or take the one that the package ships."""
         from benchmark.data.scenes import SCENES_VERSION
 
         settings = self.profile.saliency
         assert settings.weights is not None
         weights = self.profile.weights[settings.weights]
+        if settings.trained is not None:
+            path = shipped_weights(settings.trained)
+            return Stage(
+                name="shipped_saliency_network",
+                config={
+                    "architecture": weights.architecture,
+                    "options": {**weights.options, **settings.options},
+                    "sha256": self._sha256(path),
+                },
+                locations={"weights": str(path)},
+                label=f"saliency network {settings.trained}",
+                code=(
+                    "benchmark.stages.saliency",
+                    "benchmark.saliency.network",
+                    "benchmark.backbones",
+                ),
+            )
         return Stage(
             name="saliency_network",
             config={
@@ -228,6 +246,7 @@ class StageGraph:
             code=(
                 "benchmark.stages.saliency",
                 "benchmark.saliency.network",
+                "benchmark.device",
                 "benchmark.data.scenes",
                 "benchmark.backbones",
             ),
@@ -266,6 +285,7 @@ class StageGraph:
                 "benchmark.stages.attention:attention",
                 *READING,
                 "benchmark.attention",
+                "benchmark.device",
                 "benchmark.backbones",
                 "benchmark.data.augment",
                 *method_code(type(method)),
@@ -315,6 +335,7 @@ class StageGraph:
                 "benchmark.stages.released:load_strictly",
                 *READING,
                 "benchmark.attention",
+                "benchmark.device",
                 "benchmark.backbones",
                 *method_code(type(method)),
             ),
@@ -433,6 +454,7 @@ class StageGraph:
                 *READING,
                 "benchmark.refinement",
                 "benchmark.attention",
+                "benchmark.device",
                 "benchmark.backbones",
                 "benchmark.crf",
                 "benchmark.data.augment",
@@ -776,7 +798,8 @@ def _network_code(path: Path) -> tuple[str, ...]:
     """Return the modules behind a config: a plugin's with all that they import of their package."""
     named = config_modules(path)
     own = {module for module in named if module.split(".")[0] == "benchmark"}
-    return ("benchmark.segmentation", *sorted(own), *own_code(*(named - own)))
+    common = "benchmark.segmentation", "benchmark.device"
+    return (*common, *sorted(own), *own_code(*(named - own)))
 
 
 def _segmentation_code(path: Path) -> tuple[str, ...]:

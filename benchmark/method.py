@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from benchmark.attention import Trainer
 
 
+Precision = Literal["auto", "float32"]
+"""``auto``: bfloat16 where the device computes it faster."""
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 """An option between 0 and 1."""
 
@@ -69,6 +72,9 @@ class TrainingRecipe:
     ``longer_side``: likewise, with the mean colour where the image ends; ``area``: a rectangle of
     a random share (8 to 100 %) of the area, resized (torchvision's RandomResizedCrop); ``warp``:
     the whole image. For inference the image is warped to a square of ``test_size`` pixels.
+
+    ``precision`` ``auto``: the layers compute in bfloat16 where the device is faster so, with
+    float32 weights and losses; classes are scored and maps read in float32 always.
     """
 
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -90,6 +96,7 @@ class TrainingRecipe:
     flip: bool = True
     colour: float = 0.1
     clip: float | None = None
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True)

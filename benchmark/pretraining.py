@@ -1,4 +1,4 @@
-"""Makes the slim initial weights that the package ships: what ImageNet is to the papers' networks.
+"""Makes the slim weights that the package ships: what ImageNet and DSS are to the papers' networks.
 
 The images are generated objects of classes that VOC does not have, learned with their kinds and
 their masks; nothing of VOC is seen.
@@ -16,15 +16,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import device, mixed_precision, to_tensor
+from benchmark.attention import to_tensor
 from benchmark.backbones import build_backbone
 from benchmark.data.augment import training_crop
 from benchmark.data.scenes import ForeignImages, foreign_images
+from benchmark.device import device, mixed_precision
 from benchmark.errors import BenchmarkError
-from benchmark.profiles import Weights, load_profile, profile_ids
+from benchmark.profiles import Profile, Weights, load_profile, profile_ids
 from benchmark.progress import Progress
-from benchmark.registry import near_name
+from benchmark.registry import near_name, parse_options
+from benchmark.saliency.network import saliency_maps, trained_network
+from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.seeding import derive
+from benchmark.user_files import shipped_weights
 from benchmark.weights import save_state_dict
 
 HELD_OUT = 500
@@ -48,10 +52,15 @@ SCHEDULES = {"vgg16_slim": Schedule(images=9000, iterations=4000), "resnet_slim"
 
 
 def make_weights(name: str, out: Path, progress: Progress) -> float:
-    """Train the shipped weights ``name`` from scratch; return the held-out accuracy.
+    """Train the shipped weights ``name`` from scratch; return the accuracy on held-out objects.
 
-    Half precision on disk. Raises BenchmarkError where no profile ships weights of that name.
+    Of a backbone the share of images whose kind is found; of a saliency network that of the
+    pixels told apart at 0.5. Half precision on disk. Raises BenchmarkError where no profile ships
+    weights of that name.
     """
+    for profile in map(load_profile, profile_ids()):
+        if profile.saliency.trained == name:
+            return make_saliency_network(profile, out, progress)
     described = _described(name)
     torch.manual_seed(derive("pretraining", name))
     backbone = build_backbone(described.architecture, **described.options)
@@ -61,12 +70,36 @@ def make_weights(name: str, out: Path, progress: Progress) -> float:
     classifier = Classifier(backbone, int(images.kinds.max()) + 1).to(device())
     train_classifier(classifier, images, schedule.iterations, progress)
     fold_norms(backbone)
+    _save_halved(out, backbone)
+    return accuracy(classifier, images)
+
+
+def make_saliency_network(profile: Profile, out: Path, progress: Progress) -> float:
+    """Train the profile's saliency network; return the share of held-out pixels told apart."""
+    settings = profile.saliency
+    assert settings.weights is not None
+    weights = profile.weights[settings.weights]
+    recipe = parse_options("saliency", SaliencyRecipe, settings.recipe)
+    with progress.task("saliency network", recipe.iterations) as task:
+        network, _ = trained_network(
+            weights.architecture,
+            {**weights.options, **settings.options},
+            shipped_weights(settings.weights),
+            recipe,
+            task,
+        )
+    _save_halved(out, network)
+    images = foreign_images(HELD_OUT, recipe.size, derive("held-out saliency images"))
+    found = np.stack(saliency_maps(network, list(images.images), recipe.size))
+    return float(((found >= 0.5) == images.masks).mean())
+
+
+def _save_halved(out: Path, module: nn.Module) -> None:
     state = {
         key: value.half() if value.is_floating_point() else value
-        for key, value in backbone.state_dict().items()
+        for key, value in module.state_dict().items()
     }
     save_state_dict(out, state)
-    return accuracy(classifier, images)
 
 
 class Classifier(nn.Module):

@@ -150,6 +150,7 @@ def environment() -> dict[str, str]:
         "cpus": str(os.cpu_count()),
         "device": _device(),
         "threads": _threads(),
+        "bfloat16": _bfloat16(),
         **versions,
     }
 
@@ -176,6 +177,15 @@ def _threads() -> str:
     """Return how many threads torch computes with: sums in another order round differently."""
     torch = sys.modules.get("torch")
     return str(torch.get_num_threads()) if torch is not None else "1"
+
+
+def _bfloat16() -> str:
+    """Return whether training computed in bfloat16, unless the recipe asked for float32."""
+    if "torch" not in sys.modules:
+        return "no"
+    from benchmark.device import has_fast_bfloat16
+
+    return "yes" if has_fast_bfloat16() else "no"
 
 
 @cache

@@ -48,10 +48,15 @@ def open_user_data(settings: VocFolder, files: UserFiles) -> VocDataset:
     return dataset
 
 
+def shipped_weights(name: str) -> Path:
+    """Return the package's file of the weights ``name``."""
+    return PRETRAINED / f"{name}.safetensors"
+
+
 def weights_path(profile: Profile, files: UserFiles, name: str) -> Path:
     """Return the file of the profile's weights ``name``; BenchmarkError where it is missing."""
     if profile.weights[name].source == "package":
-        return PRETRAINED / f"{name}.safetensors"
+        return shipped_weights(name)
     if name not in files.weights:
         layout = "timm" if profile.weights[name].architecture == "xception65" else "torchvision"
         raise BenchmarkError(

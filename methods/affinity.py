@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.crf import WIDE_CRF, WideCrf, dense_crf
+from benchmark.device import full_precision
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Fraction, Head, Paper, TrainingRecipe
 from benchmark.proxy import resize_maps
@@ -121,7 +122,7 @@ class AffinityNet(Refinement):
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the affinities of three kinds of pairs."""
         assert batch.seeds is not None
-        features = network(batch.images)
+        features = full_precision(network(batch.images))
         height, width = features.shape[2:]
         sure_object, sure_background = parted(batch.seeds)
         labels = cell_labels(sure_object, sure_background, (height, width)).flatten(1)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.device import full_precision
 from benchmark.method import (
     Batch,
     Fraction,
@@ -195,7 +196,7 @@ def spatial_share(values: Tensor) -> Tensor:
 
 def attended_scores(expansive: Tensor, discriminative: Tensor) -> Tensor:
     """P Eqs. 8 and 9: p_c, the sum over cells of s · a: two (B, C, h, w) -> (B, C)."""
-    return (expansive * discriminative).sum(dim=(2, 3))
+    return (full_precision(expansive) * full_precision(discriminative)).sum(dim=(2, 3))
 
 
 def merged_map(expansive: Tensor, discriminative: Tensor, scores: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class PSA(Method):
 
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
         """Multi-label soft margin loss: sigmoid cross-entropy, mean over classes and images."""
-        scores = network.class_scores(batch.images).float()  # no autocast covers this loss
+        scores = network.class_scores(batch.images)
         return {"classification": functional.multilabel_soft_margin_loss(scores, batch.labels)}
 
     def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:

@@ -194,7 +194,9 @@ def test_plan_counts_the_stages_that_rows_share_once(shell: Shell, tmp_path: Pat
     labels = [row["label"] for row in rows]
     assert len(labels) == len(set(labels))
     assert sum(row["stage"] == "attention" for row in rows) == 3
-    assert sum(row["stage"] in ("scenes", "backbone", "saliency_network") for row in rows) == 3
+    assert (
+        sum(row["stage"] in ("scenes", "backbone", "shipped_saliency_network") for row in rows) == 3
+    )
     assert all(row["state"] == "missing" and row["runs"] for row in rows)
 
 

@@ -80,6 +80,7 @@ class Saliency(_Model):
     weights: str | None = None
     options: dict[str, Any] = {}  # of the network's backbone, or of the source
     recipe: dict[str, Any] = {}  # replaces constants of SaliencyRecipe
+    trained: str | None = None  # the package's file of the network that this recipe gave
     passes: int = Field(default=1, ge=1)  # of our network; from 2 on without what was salient
 
     @model_validator(mode="after")

@@ -7,7 +7,8 @@ than VOC. The ground truth of the images at hand is never seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import device, mixed_precision, to_tensor
+from benchmark.attention import to_tensor
+from benchmark.backbones import build_backbone
 from benchmark.data.augment import warped
-from benchmark.data.scenes import ForeignImages
+from benchmark.data.scenes import ForeignImages, foreign_images
+from benchmark.device import device, full_precision, mixed_precision
 from benchmark.errors import BenchmarkError
 from benchmark.progress import Task
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.seeding import derive
+from benchmark.weights import load_backbone, load_state_dict
 
 SALIENT_FIRST = 0.7
 SALIENT_LATER = 0.8
@@ -58,6 +62,25 @@ def conv_norm(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
     )
 
 
+def trained_network(
+    architecture: str,
+    options: Mapping[str, Any],
+    weights: Path,
+    recipe: SaliencyRecipe,
+    task: Task,
+) -> tuple[SaliencyNetwork, float]:
+    """Train on generated objects a network whose backbone begins with ``weights``.
+
+    Return it with the last steps' loss. BenchmarkError where the weights are another backbone's.
+    """
+    torch.manual_seed(derive("saliency network", 0))
+    backbone = build_backbone(architecture, **options)
+    load_backbone(backbone, load_state_dict(weights), str(weights))
+    network = SaliencyNetwork(backbone).to(device())
+    data = foreign_images(recipe.images, recipe.size, derive("saliency images", 0))
+    return network, train_saliency(network, data, recipe, 0, task)
+
+
 def train_saliency(
     network: SaliencyNetwork, data: ForeignImages, recipe: SaliencyRecipe, seed: int, task: Task
 ) -> float:
@@ -70,7 +93,8 @@ def train_saliency(
     for step in range(recipe.iterations):
         images, masks = _batch(data, rng, recipe.batch_size)
         with mixed_precision():
-            loss = functional.binary_cross_entropy_with_logits(network(images), masks)
+            logits = network(images)
+        loss = functional.binary_cross_entropy_with_logits(full_precision(logits), masks)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -127,7 +151,6 @@ def saliency_maps(
 
 def _both_ways(network: SaliencyNetwork, views: Tensor) -> Tensor:
     """Return the mean map (B, 1, H, W) of ``views`` (B, 3, H, W) and their mirror images."""
-    with mixed_precision():
-        straight = torch.sigmoid(network(views))
-        mirrored = torch.sigmoid(network(views.flip(3))).flip(3)
-    return ((straight + mirrored) / 2).float()
+    straight = torch.sigmoid(network(views))
+    mirrored = torch.sigmoid(network(views.flip(3))).flip(3)
+    return (straight + mirrored) / 2

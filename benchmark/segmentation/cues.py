@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmark.crf import CrfOptions, dense_crf
+from benchmark.device import full_precision
 from benchmark.errors import BenchmarkError
 from benchmark.segmentation.losses import (
     PROBABILITY_FLOOR,
@@ -101,6 +102,7 @@ def cue_losses(
         images: (B, 3, H, W), RGB of 0..255, for the CRF.
         options: Which losses, and their constants.
     """
+    scores = full_precision(scores)
     probabilities = floored_softmax(scores)
     if options.needs_crf:
         negative_energies = scores if options.crf_input == "logits" else probabilities

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from benchmark.segmentation.hooks import (
     StartFrom,
     WatchLoss,
 )
+from benchmark.segmentation.mixed_precision import MixedPrecisionWrapper
 from benchmark.segmentation.networks import load_config, model_config, quiet_mmengine
 from benchmark.weights import save_state_dict
 
@@ -82,7 +83,7 @@ def train_segmentation(
             work_dir=str(scratch),
             train_dataloader=_loader(cfg, pairs, image_labels, seed),
             train_cfg=cfg.train_cfg,
-            optim_wrapper=cfg.optim_wrapper,
+            optim_wrapper=_in_mixed_precision(cfg.optim_wrapper),
             param_scheduler=cfg.param_scheduler,
             default_hooks=dict.fromkeys(_UNWANTED_HOOKS),
             custom_hooks=[
@@ -108,6 +109,13 @@ def train_segmentation(
         "train_seconds": time.monotonic() - started,
         "parameters": sum(parameter.numel() for parameter in runner.model.parameters()),
     }
+
+
+def _in_mixed_precision(settings: ConfigDict) -> ConfigDict:
+    """Return the settings with our wrapper in the place of the plain one; others are kept."""
+    if settings.type != "OptimWrapper":
+        return settings
+    return ConfigDict(settings, type=MixedPrecisionWrapper.__name__)
 
 
 def _loader(

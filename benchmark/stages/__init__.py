@@ -17,7 +17,7 @@ from benchmark.stages.initial_weights import (
 from benchmark.stages.labels import labels
 from benchmark.stages.refinement import refined_maps, refinement
 from benchmark.stages.released import released_attention, released_labels, released_maps
-from benchmark.stages.saliency import saliency, saliency_network
+from benchmark.stages.saliency import saliency, saliency_network, shipped_saliency_network
 from benchmark.stages.score import map_score, score
 from benchmark.stages.segmentation import adapted_labels, prediction, segmentation
 from benchmark.stages.truth import true_labels
@@ -28,6 +28,7 @@ STAGES: dict[str, StageFunction] = {
     "fully_connected_backbone": fully_connected_backbone,
     "xception_backbone": xception_backbone,
     "saliency_network": saliency_network,
+    "shipped_saliency_network": shipped_saliency_network,
     "saliency": saliency,
     "attention": attention,
     "released_attention": released_attention,

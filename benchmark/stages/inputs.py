@@ -72,8 +72,8 @@ def attention_network(
     work: Workspace, method: Any, dataset: VocDataset, described: Any = None
 ) -> Any:
     """Build the method's network; with initial weights where this stage is the one that trains."""
-    from benchmark.attention import device
     from benchmark.backbones import build_backbone
+    from benchmark.device import device
     from benchmark.weights import load_backbone, load_state_dict
 
     described = described or work.config["backbone"]

@@ -138,8 +138,8 @@ def _write_targets(
 
 
 def _network(refiner: Refinement, described: dict[str, Any]) -> Any:
-    from benchmark.attention import device
     from benchmark.backbones import build_backbone
+    from benchmark.device import device
 
     base = build_backbone(described["architecture"], **described["options"])
     return refiner.network(base, Head(**described["head"])).to(device())

@@ -11,30 +11,42 @@ from numpy.typing import NDArray
 from benchmark.registry import parse_options
 from benchmark.saliency.files import read_saliency, write_saliency
 from benchmark.saliency.source import build_source, checked_maps
-from benchmark.seeding import derive
 from benchmark.stages.inputs import INFERENCE_BATCH, chunks, dataset_of
 from benchmark.store import Metrics, Workspace
+
+NETWORK_FILE = "saliency.safetensors"
 
 Maps = Callable[[Sequence[NDArray[np.uint8]]], Sequence[NDArray[np.float32]]]
 
 
 def saliency_network(work: Workspace) -> Metrics:
     """Train the saliency network on generated objects of classes that VOC does not have."""
-    import torch
-
-    from benchmark.data.scenes import foreign_images
-    from benchmark.saliency.network import train_saliency
+    from benchmark.saliency.network import trained_network
     from benchmark.saliency.recipe import SaliencyRecipe
     from benchmark.weights import save_state_dict
 
-    torch.manual_seed(derive("saliency network", 0))
-    network = _saliency_network(work)
     recipe = parse_options("saliency", SaliencyRecipe, work.config["recipe"])
-    data = foreign_images(recipe.images, recipe.size, derive("saliency images", 0))
+    source = work.inputs["backbone"] / "backbone.safetensors"
     with work.progress.task(work.label, recipe.iterations) as task:
-        loss = train_saliency(network, data, recipe, 0, task)
-    save_state_dict(work.out / "saliency.safetensors", network.state_dict())
+        network, loss = trained_network(
+            work.config["architecture"], work.config["options"], source, recipe, task
+        )
+    save_state_dict(work.out / NETWORK_FILE, network.state_dict())
     return {"loss": loss}
+
+
+def shipped_saliency_network(work: Workspace) -> Metrics:
+    """Keep the saliency network that the package ships, checked against its architecture."""
+    from benchmark.backbones import build_backbone
+    from benchmark.saliency.network import SaliencyNetwork
+    from benchmark.weights import load_backbone, load_state_dict, save_state_dict
+
+    path = work.locations["weights"]
+    base = build_backbone(work.config["architecture"], **work.config["options"])
+    network = SaliencyNetwork(base)
+    load_backbone(network, load_state_dict(path), str(path))
+    save_state_dict(work.out / NETWORK_FILE, network.state_dict())
+    return {"parameters": sum(parameter.numel() for parameter in network.parameters())}
 
 
 def saliency(work: Workspace) -> Metrics:
@@ -74,27 +86,15 @@ def _plugin(work: Workspace) -> Maps:
     return lambda images: checked_maps(name, source.maps(images), len(images))
 
 
-def _saliency_network(work: Workspace) -> Any:
-    from benchmark.attention import device
-    from benchmark.backbones import build_backbone
-    from benchmark.saliency.network import SaliencyNetwork
-    from benchmark.weights import load_backbone, load_state_dict
-
-    base = build_backbone(work.config["architecture"], **work.config["options"])
-    source = work.inputs["backbone"] / "backbone.safetensors"
-    load_backbone(base, load_state_dict(source), str(source))
-    return SaliencyNetwork(base).to(device())
-
-
 def _trained_saliency_network(work: Workspace) -> Any:
-    from benchmark.attention import device
     from benchmark.backbones import build_backbone
+    from benchmark.device import device
     from benchmark.saliency.network import SaliencyNetwork
     from benchmark.weights import load_state_dict
 
     trained = work.input_records["saliency_network"].config
     base = build_backbone(trained["architecture"], **trained["options"])
     network = SaliencyNetwork(base)
-    path = work.inputs["saliency_network"] / "saliency.safetensors"
+    path = work.inputs["saliency_network"] / NETWORK_FILE
     network.load_state_dict(load_state_dict(path))
     return network.to(device())

@@ -1,4 +1,7 @@
-"""Attention zones: normalised maps, the masks cut from them, and the C-ReLU they steer."""
+"""Attention zones: normalised maps, the masks cut from them, and the C-ReLU they steer.
+
+Score maps may come in bfloat16; what is averaged, compared or divided here is float32.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +9,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.device import full_precision
+
 EPSILON = 1e-8
 """Added to denominators of normalisations (SeeNet's released layer)."""
 
 
 def logits(score_maps: Tensor) -> Tensor:
     """Global average pooling: (B, C, h, w) -> (B, C)."""
-    return score_maps.mean(dim=(2, 3))
+    return full_precision(score_maps).mean(dim=(2, 3))
 
 
 def min_max(maps: Tensor) -> Tensor:
     """Scale each (h, w) map of (B, C, h, w) to [0, 1]; a constant map becomes 0."""
+    maps = full_precision(maps)
     low = maps.amin(dim=(2, 3), keepdim=True)
     high = maps.amax(dim=(2, 3), keepdim=True)
     return (maps - low) / (high - low + EPSILON)
@@ -24,7 +30,7 @@ def min_max(maps: Tensor) -> Tensor:
 
 def max_normalise(maps: Tensor) -> Tensor:
     """Clip each map at 0 and divide it by its maximum: (B, C, h, w) in [0, 1]."""
-    positive = maps.clamp(min=0)
+    positive = full_precision(maps).clamp(min=0)
     return positive / (positive.amax(dim=(2, 3), keepdim=True) + EPSILON)
 
 
@@ -56,7 +62,7 @@ def ternary_mask(
 
 def c_relu(features: Tensor, mask: Tensor) -> Tensor:
     """SeeNet Eq. 2, max(x, 0) × T: features (B, D, h, w), mask (B, 1, h, w), a constant."""
-    return functional.relu(features) * mask.detach()
+    return functional.relu(features) * mask.detach().to(features.dtype)
 
 
 def image_label_loss(score_maps: Tensor, labels: Tensor) -> Tensor:

@@ -89,6 +89,7 @@ def store(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Store:
         "scenes": scenes,
         "backbone": backbone,
         "saliency_network": nothing,
+        "shipped_saliency_network": nothing,
         "saliency": saliency,
         "attention": attention,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,18 @@ from torch import Tensor, nn
 from benchmark.backbones import build_backbone
 from benchmark.data.scenes import foreign_images
 from benchmark.errors import BenchmarkError
+from benchmark.executor import execute
 from benchmark.plan import make_plan
 from benchmark.profiles import Saliency, load_profile
 from benchmark.progress import SilentProgress
 from benchmark.saliency.files import read_saliency, write_saliency
 from benchmark.saliency.network import SaliencyNetwork, saliency_maps, train_saliency
 from benchmark.saliency.recipe import SaliencyRecipe
-from benchmark.store import Stage
+from benchmark.stages import STAGES
+from benchmark.store import Stage, Store
 from benchmark.tables import load_table
-from benchmark.user_files import UserFiles
+from benchmark.user_files import UserFiles, file_digest, shipped_weights
+from benchmark.weights import load_backbone, load_state_dict
 
 
 def test_a_map_comes_back_within_half_a_grey_level(tmp_path: Path) -> None:
@@ -152,3 +156,44 @@ def test_several_passes_need_our_own_network() -> None:
             Saliency(kind=kind, passes=2)  # type: ignore[arg-type]
     with pytest.raises(ValidationError, match="passes"):
         Saliency(kind="network", passes=0)
+
+
+def shipped_network() -> SaliencyNetwork:
+    settings = load_profile("scenes").saliency
+    assert settings.trained is not None
+    backbone = build_backbone("vgg16", width=0.25, **settings.options)
+    network = SaliencyNetwork(backbone)
+    path = shipped_weights(settings.trained)
+    load_backbone(network, load_state_dict(path), str(path))
+    return network
+
+
+def test_the_shipped_network_finds_objects_that_it_has_not_seen() -> None:
+    data = foreign_images(40, 96, 1)  # another seed than the training images'
+    maps = np.stack(saliency_maps(shipped_network(), list(data.images), 96))
+    found = maps >= 0.5
+    shared = (found & data.masks).sum() / (found | data.masks).sum()
+    everything = data.masks.mean()  # the IoU of marking all pixels
+    assert shared > max(0.6, 1.5 * everything)
+
+
+def test_a_profile_with_a_shipped_network_trains_none() -> None:
+    stages = {stage.name: stage for stage in saliency_stages(None)[0].inputs.values()}
+    shipped = stages["shipped_saliency_network"]
+    assert not shipped.inputs
+    assert shipped.config["sha256"] == file_digest(shipped_weights("saliency_slim"))
+
+
+def test_the_shipped_network_is_checked_and_kept(tmp_path: Path) -> None:
+    (saliency_stage, *_) = saliency_stages(None)
+    shipped = saliency_stage.inputs["saliency_network"]
+    store = Store(tmp_path / "store")
+    execute([shipped], store, STAGES, SilentProgress(), announce=print)
+    kept = load_state_dict(store.folder(shipped) / "saliency.safetensors")
+    expected = shipped_network().state_dict()
+    assert kept.keys() == expected.keys()
+    assert all(torch.equal(kept[key], expected[key]) for key in kept)
+
+    other = replace(shipped, config={**shipped.config, "options": {"width": 0.5}})
+    with pytest.raises(BenchmarkError, match="weights are of another width or network"):
+        execute([other], store, STAGES, SilentProgress(), announce=print)
