@@ -349,7 +349,7 @@ def attention_maps(
                 background = background[:, None]
                 backgrounds.append(background.flip(3) if mirrored else background)
     fused = fuse(maps, recipe)
-    check_maps(method, fused)
+    check_maps(method, fused, data.labels.shape)
     present = fused * torch.from_numpy(data.labels).to(fused.device)[:, :, None, None]
     if not backgrounds:
         return present.cpu().numpy(), None
@@ -379,8 +379,16 @@ def fuse(maps: Sequence[Tensor], recipe: InferenceRecipe) -> Tensor:
     return fused / torch.where(highest > 0, highest, 1.0)
 
 
-def check_maps(method: Method, maps: Tensor) -> None:
-    """Raise BenchmarkError where maps leave [0, 1]; written so that nan fails as well."""
+def check_maps(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) -> None:
+    """Raise BenchmarkError unless maps are (B, C, h, w) in [0, 1] for labels (B, C).
+
+    Written so that nan fails as well.
+    """
+    if maps.ndim != 4 or tuple(maps.shape[:2]) != tuple(labels_shape):
+        raise BenchmarkError(
+            f"the attention of {type(method).__name__} is {tuple(maps.shape)}, "
+            f"not (B, C, h, w) for labels {tuple(labels_shape)}"
+        )
     if not bool(((maps >= 0) & (maps <= 1)).all()):
         raise BenchmarkError(
             f"the attention of {type(method).__name__} leaves [0, 1]: "

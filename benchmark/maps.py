@@ -42,7 +42,7 @@ class MapArchive:
         try:
             self._file = safe_open(path, framework="numpy")
             self._classes: dict[str, list[int]] = json.loads(self._file.metadata()["classes"])
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise BenchmarkError(f"{path} is not an archive of attention maps: {error}") from error
 
     def ids(self) -> tuple[str, ...]:

@@ -272,7 +272,17 @@ def test_maps_that_are_not_numbers_are_told_after_normalising_too() -> None:
     for bad in (float("nan"), float("inf")):
         maps = fuse([torch.tensor([[[[0.0, bad]]]])], InferenceRecipe(normalise="min_max"))
         with pytest.raises(BenchmarkError, match=r"leaves \[0, 1\]"):
-            check_maps(build_method("cam", {}), maps)
+            check_maps(build_method("cam", {}), maps, (1, 1))
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 4, 4), (2, 1, 4, 4), (2, 3, 4), (2, 4, 4, 4)])
+def test_maps_that_would_be_spread_over_images_or_classes_are_refused(
+    shape: tuple[int, ...],
+) -> None:
+    method = build_method("cam", {})
+    check_maps(method, torch.zeros(2, 3, 4, 4), (2, 3))
+    with pytest.raises(BenchmarkError, match=r"not \(B, C, h, w\) for labels \(2, 3\)"):
+        check_maps(method, torch.zeros(shape), (2, 3))
 
 
 def test_the_poly_schedule_by_hand() -> None:

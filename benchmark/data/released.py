@@ -7,6 +7,7 @@ FOLDER/ID.npz    maps: ``maps`` float (K, h, w) in [0, 1] of any size, ``classes
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 from benchmark.data.voc import CLASS_NAMES, VOID, read_mask
 from benchmark.errors import BenchmarkError
 
-UNREADABLE = (OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, BadZipFile)
+UNREADABLE = (
+    *(OSError, EOFError, KeyError, ValueError, TypeError, AttributeError, BadZipFile),
+    *(zlib.error, NotImplementedError, RuntimeError, OverflowError, MemoryError),
+)
 """What NumPy raises for a file that is missing, damaged, pickled or of another form."""
 
 

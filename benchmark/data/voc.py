@@ -391,7 +391,7 @@ def _read_description(root: Path) -> dict[str, Any]:
         return {}
     try:
         told = tomllib.loads(_read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own error is but one of them
         raise BenchmarkError(f"{path}: not TOML ({error}): mend it or take it away") from error
     for key, value in told.items():
         if key not in DESCRIPTION_KEYS:
