@@ -10,8 +10,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from filelock import Timeout
 
@@ -20,6 +22,7 @@ from benchmark.order import chain_lengths, chosen
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
+from benchmark.under_way import SignedProgress
 from benchmark.workers import Workers
 
 StageFunction = Callable[[Workspace], Metrics]
@@ -33,13 +36,14 @@ def execute(
     *,
     keep_stale: bool = False,
     jobs: int = 1,
+    start: Start | None = None,
     announce: Callable[[str], None],
     set_aside: Callable[[Stage, Exception], None] | None = None,
 ) -> dict[str, Record]:
     """Bring the stages into the store and return the records, by key, of all that are there.
 
     With ``jobs`` 1 they are made here, one after the other, with all cores; else in so many
-    processes of their own, each with one thread.
+    processes of their own, each with one thread. With ``start`` its workers make them.
 
     Made are the stages asked for, damaged ones, and what these need that is not there yet.
     Stale ones are made again unless ``keep_stale``. ``announce`` is called with one line for
@@ -59,9 +63,11 @@ def execute(
         return _not_resting_on(failed, _to_make(order, wanted, states, keep_stale))
 
     with _terminable():
-        here = _one_by_one(todo, make, progress, announce)
-        there = Workers(jobs, make, progress, announce)
-        made = here if jobs == 1 else _at_once(todo, there, chain_lengths(order))
+        if start is not None or jobs > 1:
+            workers = (start or partial(Workers, jobs))(make, progress, announce)
+            made = _at_once(todo, workers, chain_lengths(order))
+        else:
+            made = _one_by_one(todo, make, progress, announce)
         with closing(made):
             for stage, error in made:
                 if error is None:
@@ -146,6 +152,36 @@ Done = Generator[tuple[Stage, Exception | None], None, None]
 """Stages as they are done with, each with what went wrong."""
 
 
+class StageWorkers(Protocol):
+    """What makes several stages at once; a context manager, which ends what is under way."""
+
+    @property
+    def jobs(self) -> int:
+        """How many stages it can make at once."""
+
+    @property
+    def running(self) -> set[str]:
+        """The keys of the stages that are being made."""
+
+    @property
+    def free(self) -> int:
+        """How many more stages can be begun."""
+
+    def begin(self, stage: Stage) -> None:
+        """Have ``stage``, all of whose inputs are there, made."""
+
+    def finished(self) -> Iterator[tuple[Stage, Exception | None]]:
+        """Wait a while; yield the stages that are done with, and what they raised."""
+
+    def __enter__(self) -> StageWorkers: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+Start = Callable[[Maker, Progress, Callable[[str], None]], StageWorkers]
+"""Returns the workers that a run makes its stages with."""
+
+
 def _one_by_one(
     todo: Callable[[], list[Stage]],
     make: Maker,
@@ -161,7 +197,9 @@ def _one_by_one(
         yield remaining[0], failure
 
 
-def _at_once(todo: Callable[[], list[Stage]], workers: Workers, lengths: Mapping[str, int]) -> Done:
+def _at_once(
+    todo: Callable[[], list[Stage]], workers: StageWorkers, lengths: Mapping[str, int]
+) -> Done:
     with workers:
         while remaining := todo():
             ready = _ready(remaining, workers.running)
@@ -212,19 +250,21 @@ def _make(
 
 def _run(stage: Stage, store: Store, function: StageFunction, progress: Progress) -> None:
     """Call the stage function and commit what it made; the caller holds the lock."""
-    workspace = store.prepare(stage, progress)
+    signed = SignedProgress(store.sign_path(stage), progress)
+    workspace = store.prepare(stage, signed)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
-        with PeakMemory() as memory:
-            metrics = function(workspace)
-        store.commit(
-            stage,
-            workspace,
-            metrics,
-            started=started,
-            seconds=round(time.perf_counter() - clock, 3),
-            peak_memory_mb=round(memory.megabytes, 1),
-        )
+        with signed:
+            with PeakMemory() as memory:
+                metrics = function(workspace)
+            store.commit(
+                stage,
+                workspace,
+                metrics,
+                started=started,
+                seconds=round(time.perf_counter() - clock, 3),
+                peak_memory_mb=round(memory.megabytes, 1),
+            )
     except BaseException:
         store.discard(stage)
         raise

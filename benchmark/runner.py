@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmark.errors import BenchmarkError
-from benchmark.executor import execute, with_inputs
+from benchmark.executor import Start, execute, with_inputs
 from benchmark.plan import CellPlan, Plan, union_of_targets
 from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
@@ -30,9 +30,13 @@ def run_plan(
     rows: Sequence[str] | None,
     keep_stale: bool,
     jobs: int,
+    start: Start | None = None,
     announce: Callable[[str], None],
 ) -> None:
-    """Make what is not in the store yet, of all rows or of some, in ``jobs`` processes."""
+    """Make what is not in the store yet, of all rows or of some.
+
+    In ``jobs`` processes of this machine, or by the workers of ``start``.
+    """
     targets = plan.targets if rows is None else plan.targets_of(rows)
     if not targets:
         names = ", ".join(rows or ())
@@ -44,6 +48,7 @@ def run_plan(
         progress,
         keep_stale=keep_stale,
         jobs=jobs,
+        start=start,
         announce=announce,
     )
 
@@ -55,6 +60,7 @@ def run_plans(
     *,
     keep_stale: bool,
     jobs: int,
+    start: Start | None = None,
     announce: Callable[[str], None],
 ) -> dict[str, str]:
     """Make what several tables need, equal stages once; return why stages failed, by their key.
@@ -79,6 +85,7 @@ def run_plans(
         progress,
         keep_stale=keep_stale,
         jobs=jobs,
+        start=start,
         announce=announce,
         set_aside=set_aside,
     )

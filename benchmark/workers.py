@@ -32,8 +32,11 @@ Make = Callable[[Stage, Progress, Callable[[str], None]], None]
 
 def default_jobs() -> int:
     """Return one job a GPU; without any, one a core, or as many as the memory allows."""
-    if gpus := len(_gpus()):
-        return gpus
+    return len(_gpus()) or jobs_without_gpus()
+
+
+def jobs_without_gpus() -> int:
+    """Return one job a core, or as many as the memory allows."""
     memory = int(psutil.virtual_memory().available // MEMORY_PER_WORKER)
     return max(1, min(len(os.sched_getaffinity(0)), memory))
 

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmark.commands.clusters import (
+    ClusterConfig,
+    ClusterKind,
+    MirrorUrl,
+    Scheduler,
+    chosen_start,
+)
 from benchmark.commands.options import (
     ALL,
     Jobs,
@@ -40,6 +47,10 @@ def run(
     results: Results = Path("results"),
     rows: Rows = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    cluster: ClusterKind = None,
+    cluster_config: ClusterConfig = None,
+    mirror: MirrorUrl = None,
     keep_stale: KeepStale = False,
     as_json: Json = False,
 ) -> None:
@@ -47,6 +58,7 @@ def run(
 
     Of several tables, equal stages run once, and a row that fails does not stop the others.
     """
+    start = chosen_start(scheduler, cluster, cluster_config, mirror, jobs, say)
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.progress import make_progress
     from benchmark.runner import run_plan, run_plans
@@ -55,7 +67,8 @@ def run(
     finished, progress = open_store(store), make_progress(as_json)
     how: dict[str, Any] = {
         "keep_stale": keep_stale,
-        "jobs": jobs or default_jobs(),
+        "jobs": jobs or (default_jobs() if start is None else 1),
+        "start": start,
         "announce": say,
     }
     failures: dict[str, str] = {}
