@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from pydantic import AwareDatetime, TypeAdapter
+
+from benchmark.errors import BenchmarkError
 from benchmark.progress import Progress, Task
 
 INTERVAL = 1.0
@@ -25,7 +28,7 @@ class Sign:
 
     host: str
     pid: int
-    since: str  # ISO 8601, UTC
+    since: AwareDatetime
     task: str = ""  # what it is at, e.g. "attention seenet seed 0"
     done: int = 0
     total: int | None = None
@@ -38,11 +41,14 @@ class Sign:
         return 100 * self.done / self.total if self.total else None
 
 
+_SIGN = TypeAdapter(Sign)
+
+
 def read_sign(path: Path) -> Sign | None:
     """Return the sign at ``path``, None where there is none that can be read."""
     try:
-        return Sign(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return _SIGN.validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 
@@ -59,8 +65,7 @@ class SignedProgress:
     ) -> None:
         self._path, self._progress, self._clock = path, progress, clock
         self._written = float("-inf")
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._sign = Sign(socket.gethostname(), os.getpid(), now)
+        self._sign = Sign(socket.gethostname(), os.getpid(), datetime.now(UTC))
 
     def __enter__(self) -> SignedProgress:
         self._write()
@@ -73,7 +78,9 @@ class SignedProgress:
         traceback: TracebackType | None,
     ) -> None:
         if isinstance(error, Exception):
-            self._sign = replace(self._sign, error=f"{type(error).__name__}: {error}")
+            mistake = isinstance(error, BenchmarkError)
+            told = str(error) if mistake else f"{type(error).__name__}: {error}"
+            self._sign = replace(self._sign, error=" ".join(told.split()))
             self._write()
         elif error is not None:
             with suppress(OSError):
@@ -92,8 +99,8 @@ class SignedProgress:
         """Count ``steps`` more as done in the sign."""
         self._put(done=self._sign.done + steps, note=note or self._sign.note)
 
-    def _put(self, **changes: str | int | None) -> None:
-        self._sign = replace(self._sign, **changes)  # type: ignore[arg-type]
+    def _put(self, **changes: Any) -> None:
+        self._sign = replace(self._sign, **changes)
         if self._clock() - self._written >= INTERVAL:
             self._write()
 
@@ -101,7 +108,7 @@ class SignedProgress:
         self._written = self._clock()
         temporary = self._path.with_name(f".{self._path.name}.tmp")
         with suppress(OSError):
-            temporary.write_text(json.dumps(asdict(self._sign)), encoding="utf-8")
+            temporary.write_bytes(_SIGN.dump_json(self._sign))
             os.replace(temporary, self._path)  # never flushed: it need not survive the machine
 
 
