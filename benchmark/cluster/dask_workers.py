@@ -34,6 +34,9 @@ ATTEMPTS = 3
 FAREWELL = 10.0
 """Seconds that stages which are no longer wanted get to clean up."""
 
+LOOK = 1.0
+"""Seconds between two looks at the scheduler and its workers."""
+
 UPKEEP = 30.0
 """Seconds between two requests for workers that have gone."""
 
@@ -75,6 +78,8 @@ class DaskWorkers:
     exchange: Exchange
     progress: Progress
     announce: Callable[[str], None]
+    jobs: int = 0  # how many stages the workers, which come and go, can make at once
+    resources: dict[str, int] = field(default_factory=dict)  # what a stage takes of its worker
     _attempts: dict[str, _Attempt] = field(default_factory=dict)
     _deaths: Counter[str] = field(default_factory=Counter)
     _inbox: queue.SimpleQueue[list[Any]] = field(default_factory=queue.SimpleQueue)
@@ -87,7 +92,7 @@ class DaskWorkers:
             opened.enter_context(self.exchange.opened())
             self._client = opened.enter_context(self.cluster.connected())
             self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(event[1]))
-            self._resources = self._wait_for_a_worker()
+            self._wait_for_a_worker()
             self._opened = opened.pop_all()
         return self
 
@@ -102,8 +107,8 @@ class DaskWorkers:
 
     @property
     def free(self) -> int:
-        """Any number: what no worker is free for waits in the cluster."""
-        return 1_000_000
+        """How many more stages have a worker: none waits behind one that is being made."""
+        return max(0, self.jobs - len(self._attempts))
 
     def begin(self, stage: Stage) -> None:
         """Give ``stage`` to the cluster."""
@@ -114,21 +119,22 @@ class DaskWorkers:
             _with_absolute_locations(stage),
             self._topic,
             key=f"{stage.name}-{stage.key[:12]}-{secrets.token_hex(4)}",
-            resources=self._resources,
+            resources=self.resources,
             pure=False,
         )
         self._attempts[stage.key] = _Attempt(stage, future, Screen(self.progress))
         future.add_done_callback(lambda done: self._inbox.put([stage.key, done.key, "done"]))
 
     def finished(self) -> Iterator[tuple[Stage, Exception | None]]:
-        """Wait a second at most; yield the stages that are done with, and what they raised.
+        """Wait a while; yield the stages that are done with, and what they raised.
 
         Raises SchedulerLost where the scheduler has gone, or has forgotten what it was given.
         """
-        try:
-            key, token, kind, *values = self._inbox.get(timeout=1.0)
-        except queue.Empty:
+        if time.monotonic() - self._looked >= LOOK:
             self._look_after_the_cluster()
+        try:
+            key, token, kind, *values = self._inbox.get(timeout=LOOK)
+        except queue.Empty:
             return
         attempt = self._attempts.get(key)
         if attempt is None:
@@ -178,23 +184,29 @@ class DaskWorkers:
         else:
             attempt.screen.show(kind, *values)
 
-    def _wait_for_a_worker(self) -> dict[str, int]:
-        """Return what a stage needs of a worker: its GPU, where workers offer any."""
-        told = False
-        while not (workers := self._client.scheduler_info()["workers"]):
-            if not told:
-                self.announce(f"{self.cluster.address} has no worker yet; waiting")
-            told = True
-            time.sleep(1)
+    def _wait_for_a_worker(self) -> None:
+        self._look_after_the_cluster()
+        if not self.jobs:
+            self.announce(f"{self.cluster.address} has no worker yet; waiting")
+        while not self.jobs:
+            time.sleep(LOOK)
             self._look_after_the_cluster()
-        offers = any(GPU in worker["resources"] for worker in workers.values())
-        return {GPU: 1} if offers else {}
 
     def _look_after_the_cluster(self) -> None:
+        """Count the workers, or their GPUs where they offer any; SchedulerLost where it is."""
+        self._looked = time.monotonic()
         if self._client.status != "running":
             raise self._lost()
-        if time.monotonic() - self._kept_up > UPKEEP:
-            self._kept_up = time.monotonic()
+        try:
+            workers = self._client.scheduler_info()["workers"].values()
+        except OSError as error:
+            raise self._lost() from error
+        if any(GPU in worker["resources"] for worker in workers):
+            self.resources = {GPU: 1}
+        counted = [w["resources"].get(GPU, 0) if self.resources else w["nthreads"] for w in workers]
+        self.jobs = int(sum(counted))
+        if self._looked - self._kept_up > UPKEEP:
+            self._kept_up = self._looked
             self.cluster.keep_up()
 
     def _lost(self) -> SchedulerLost:

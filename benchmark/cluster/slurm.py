@@ -18,8 +18,8 @@ class SlurmConfig(BaseModel):
 
     jobs: int = Field(default=1, ge=1)  # how many at once
     cores: int = Field(default=1, ge=1)  # of one job
-    memory: str = "8GB"  # of one job
-    walltime: str = "24:00:00"
+    memory: str = Field(default="8GB", pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$")  # of one job
+    walltime: str = Field(default="24:00:00", pattern=r"^(\d+-)?\d{1,3}(:\d{2}){1,2}$")
     gpus: int = Field(default=0, ge=0, le=1)  # of one job
     queue: str | None = None  # Slurm's partition
     account: str | None = None

@@ -193,6 +193,26 @@ def _print_hours(
 
 
 @takes_given
+def status(
+    table: Tables,
+    given: Given,
+    seeds: Seeds = 1,
+    store: StoreFolder = Path("store"),
+    as_json: Json = False,
+) -> None:
+    """Show where each stage of a run stands: how far, since when and by whom it is being made."""
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds))
+    from benchmark.plan import union_of_targets
+    from benchmark.status import print_statuses, stage_statuses
+
+    found = stage_statuses(union_of_targets(plans), open_store(store))
+    if as_json:
+        print_json([one.to_json() for one in found])
+    else:
+        print_statuses(found)
+
+
+@takes_given
 def diff(
     table: Tables,
     given: Given,

@@ -15,16 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cluster.dask_workers import Cluster, DaskWorkers
+from benchmark.cluster.exchange import MirroredStore, SharedStore
+from benchmark.cluster.start import RunningCluster, local_cluster
 from benchmark.errors import BenchmarkError
 from benchmark.executor import Maker, execute
 from benchmark.progress import Progress, SilentProgress, Task
 from benchmark.store import Record, Stage, Store
-
-pytest.importorskip("distributed")
-
-from benchmark.cluster.dask_workers import Cluster, DaskWorkers
-from benchmark.cluster.exchange import MirroredStore, SharedStore
-from benchmark.cluster.start import RunningCluster, local_cluster
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the workers look there, too
