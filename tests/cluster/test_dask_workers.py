@@ -29,6 +29,8 @@ from cluster_stages import FUNCTIONS
 from dask_processes import DaskProcesses, kill_tree, wait_for
 from small_graph import Work, artifacts, graph
 
+pytestmark = pytest.mark.cluster
+
 
 class Shown:
     """Keeps what is shown."""
