@@ -155,12 +155,18 @@ class DaskWorkers:
         attempt.screen.stop()
         del self._attempts[stage.key]
         if error is None:
-            self.exchange.take(stage)
-            yield stage, None
+            yield stage, self._taken(stage)
         elif isinstance(error, ProcessDied) and self._may_begin_again(stage):
             self.begin(stage)
         else:
             yield stage, _in_one_line(stage, error)
+
+    def _taken(self, stage: Stage) -> BenchmarkError | None:
+        try:
+            self.exchange.take(stage)
+        except BenchmarkError as error:
+            return error
+        return None
 
     def _may_begin_again(self, stage: Stage) -> bool:
         self._deaths[stage.key] += 1
@@ -228,9 +234,8 @@ class DaskWorkers:
                 key, token, kind, *_ = self._inbox.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
                 return
-            attempt = self._attempts[key]
-            if token == attempt.worker and kind == "left":
-                attempt.left = True
+            if kind == "left" and (attempt := self._attempts.get(key)):
+                attempt.left = attempt.left or token == attempt.worker
 
 
 def _with_absolute_locations(stage: Stage) -> Stage:

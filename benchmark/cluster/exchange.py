@@ -50,7 +50,7 @@ class SharedStore:
     """
 
     def __init__(self, make: Maker) -> None:
-        self._store = Store(make.root.resolve())
+        self._store = Store(make.root.absolute())
         self._make = Maker(self._store.root, make.functions, make.keep_stale)
         self._mark = self._store.root / "locks" / f"run-{secrets.token_hex(4)}.lock"
 

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from benchmark.errors import BenchmarkError
-from benchmark.store import RECORD, SUMS, Stage, Store, parse_sums
+from benchmark.errors import BenchmarkError, DiskFull
+from benchmark.store import RECORD, SUMS, Stage, Store, is_disk_full, parse_sums
 
 TRANSFERS = 8
 """Files under way at once."""
@@ -65,10 +65,11 @@ class Mirror:
                 incoming = store.incoming(stage)
                 paths = {*_safe_paths(sums, stage), RECORD, SUMS}
                 _at_once(lambda path: self._download(there, incoming, path), sorted(paths))
-            except OSError as error:
-                raise BenchmarkError(f"{stage.label}: cannot read {self._url}: {error}") from error
-            try:
                 store.adopt(stage, incoming)
+            except OSError as error:
+                if is_disk_full(error):
+                    raise DiskFull(f"{stage.label}: the disk is full ({error})") from error
+                raise BenchmarkError(f"{stage.label}: cannot read {self._url}: {error}") from error
             except BenchmarkError as error:
                 raise BenchmarkError(f"{error} at {there}: remove that and run again") from error
 

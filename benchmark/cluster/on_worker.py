@@ -38,7 +38,9 @@ def make_stage(make: Make, stage: Stage, topic: str) -> str:
     attempt = secrets.token_hex(4)
 
     def tell(message: tuple[Any, ...]) -> None:
-        worker.log_event(topic, [stage.key, attempt, *message])
+        # NumPy's numbers, which a method may count with, do not travel as events.
+        plain = (one.item() if hasattr(one, "item") else one for one in message)
+        worker.log_event(topic, [stage.key, attempt, *plain])
 
     def say(line: str) -> None:
         tell(("said", line))
