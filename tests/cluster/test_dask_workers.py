@@ -120,7 +120,10 @@ def test_a_stage_whose_worker_is_killed_is_finished_by_another(run: Run, tmp_pat
     stage = Stage("unlucky", {}, {}, {"worker": str(worker)}, "unlucky")
 
     def kill() -> None:
-        os.kill(int(wait_for(worker)), signal.SIGKILL)
+        process = int(wait_for(worker))
+        while "unlucky +1 half way" not in run.shown.lines:
+            time.sleep(0.02)
+        os.kill(process, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -214,7 +217,7 @@ def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(tmp_path: P
             made_by(Work(log, 0.2), Store(store), cluster)
         dask.workers[0].wait(timeout=60)
         dask.start_scheduler()
-        dask.start_worker("--no-nanny")
+        dask.start_worker("--no-nanny", "--resources", "GPU=1")
         made_by(Work(log, 0), Store(store), cluster)
     assert artifacts(store) == artifacts(tmp_path / "undisturbed")
     lines = Counter(log.read_text().splitlines())
