@@ -234,8 +234,9 @@ class DaskWorkers:
                 key, token, kind, *_ = self._inbox.get(timeout=max(0, deadline - time.monotonic()))
             except queue.Empty:
                 return
-            if kind == "left" and (attempt := self._attempts.get(key)):
-                attempt.left = attempt.left or token == attempt.worker
+            leaving = self._attempts.get(key)
+            if kind == "left" and leaving is not None and token == leaving.worker:
+                leaving.left = True
 
 
 def _with_absolute_locations(stage: Stage) -> Stage:
