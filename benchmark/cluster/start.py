@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,11 +101,22 @@ def slurm_cluster(
 
     def begin() -> SpecCluster:
         try:
-            return SLURMCluster(**config.options())
+            cluster = SLURMCluster(**config.options())
         except (OSError, ValueError, RuntimeError) as error:
             raise BenchmarkError(f"Slurm's cluster cannot begin: {error}") from error
+        if refusal := _refusal(cluster.job_script()):
+            cluster.close()
+            raise BenchmarkError(f"Slurm refuses the job: {refusal}")
+        return cluster
 
     return OwnCluster("Slurm", begin, jobs or config.jobs, announce)
+
+
+def _refusal(script: str) -> str:
+    """Return why Slurm would not take a job, "" if it would; Dask only logs what sbatch says."""
+    command = ["sbatch", "--test-only"]
+    tried = subprocess.run(command, input=script, capture_output=True, text=True)
+    return tried.stderr.strip() if tried.returncode else ""
 
 
 def _tell_dashboard(client: Any, announce: Callable[[str], None]) -> None:

@@ -17,6 +17,7 @@ from benchmark.cluster.dask_workers import DaskWorkers
 from benchmark.cluster.exchange import SharedStore
 from benchmark.cluster.slurm import load_slurm_config
 from benchmark.cluster.start import slurm_cluster
+from benchmark.errors import BenchmarkError
 from benchmark.executor import Maker, execute
 from benchmark.progress import Progress, SilentProgress
 from benchmark.store import Store
@@ -94,6 +95,18 @@ def test_a_run_s_stages_are_made_by_jobs_and_a_cancelled_job_is_replaced(
     while jobs(environment):
         assert time.monotonic() < deadline, "jobs were left behind"
         time.sleep(0.2)
+
+
+def test_a_job_that_slurm_refuses_is_one_line(
+    environment: dict[str, str], config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_CONF", environment["SLURM_CONF"])
+    config.write_text('queue = "nowhere"\nmemory = "1GB"\n')
+    cluster = slurm_cluster(load_slurm_config(config), None, print)
+    refused = pytest.raises(BenchmarkError, match=r"^Slurm refuses the job: .*invalid partition")
+    with refused, cluster.connected():
+        pass
+    assert not jobs(environment)
 
 
 @pytest.mark.long
