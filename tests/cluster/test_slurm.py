@@ -110,18 +110,27 @@ def test_a_job_that_slurm_refuses_is_one_line(
 
 
 @pytest.mark.long
-def test_the_command_runs_a_table_s_rows_as_jobs(
-    environment: dict[str, str], config: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("table", "rows", "stages"),
+    [("dsna_decoupling", ["--rows", "single"], 7), ("seenet_table1", [], 38)],
+)
+def test_the_command_runs_a_table_as_jobs(
+    environment: dict[str, str],
+    config: Path,
+    tmp_path: Path,
+    table: str,
+    rows: list[str],
+    stages: int,
 ) -> None:
     command = [
-        *(sys.executable, "-m", "benchmark", "run", "--table", "dsna_decoupling"),
-        *("--rows", "single", "--profile", str(write_profile(tmp_path))),
+        *(sys.executable, "-m", "benchmark", "run", "--table", table, *rows),
+        *("--profile", str(write_profile(tmp_path))),
         *("--store", str(tmp_path / "store"), "--results", str(tmp_path / "results")),
         *("--cluster", "slurm", "--cluster-config", str(config)),
     ]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     print(done.stderr, done.stdout)
-    assert len(list((tmp_path / "store").glob("stages/*/*/record.json"))) == 7
-    assert (tmp_path / "results" / "tiny" / "dsna_decoupling.csv").is_file()
+    assert len(list((tmp_path / "store").glob("stages/*/*/record.json"))) == stages
+    assert (tmp_path / "results" / "tiny" / f"{table}.csv").is_file()
     assert not jobs(environment)
