@@ -66,7 +66,7 @@ class _Attempt:
     stage: Stage
     future: Future
     screen: Screen
-    worker: str | None = None  # the token of who makes it, None before somebody does
+    maker: str | None = None  # the token of who makes it, None before somebody does
     left: bool = True  # whether that one has ended
 
 
@@ -180,8 +180,8 @@ class DaskWorkers:
             if not attempt.left:
                 self.announce(f"{attempt.stage.label}: its worker died; {values[0]} begins again")
             attempt.screen.stop()
-            attempt.worker, attempt.left = token, False
-        elif token != attempt.worker:
+            attempt.maker, attempt.left = token, False
+        elif token != attempt.maker:
             return  # of a worker that was given up
         elif kind == "left":
             attempt.left = True
@@ -235,7 +235,7 @@ class DaskWorkers:
             except queue.Empty:
                 return
             leaving = self._attempts.get(key)
-            if kind == "left" and leaving is not None and token == leaving.worker:
+            if kind == "left" and leaving is not None and token == leaving.maker:
                 leaving.left = True
 
 

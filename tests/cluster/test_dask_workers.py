@@ -138,6 +138,12 @@ def test_a_stage_whose_worker_is_killed_is_finished_by_another(run: Run, tmp_pat
     assert "unlucky 1/4" in run.shown.lines
 
 
+def test_a_stage_that_takes_every_worker_along_is_given_up(run: Run) -> None:
+    with pytest.raises(BenchmarkError, match=r"^cursed: every worker that began it died"):
+        run(Stage("cursed", {}, label="cursed"))
+    assert 2 <= len([line for line in run.said if "worker died" in line]) <= 3
+
+
 def test_what_fails_or_dies_is_named_and_the_rest_is_made(run: Run) -> None:
     inputs = firsts()
     stages = [

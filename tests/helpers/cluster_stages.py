@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 
 from worker_stages import FUNCTIONS as LOCAL
@@ -23,6 +24,13 @@ def unlucky(work: Workspace) -> Metrics:
     return {"attempts": before + 1}
 
 
+def cursed(work: Workspace) -> Metrics:
+    """Takes its worker along."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(300)
+    return {}
+
+
 def slow(work: Workspace) -> Metrics:
     """Ends when another stage has let it."""
     deadline = time.monotonic() + 300
@@ -37,4 +45,4 @@ def opener(work: Workspace) -> Metrics:
     return {}
 
 
-FUNCTIONS = LOCAL | {"unlucky": unlucky, "slow": slow, "opener": opener}
+FUNCTIONS = LOCAL | {"unlucky": unlucky, "cursed": cursed, "slow": slow, "opener": opener}
