@@ -138,6 +138,7 @@ def test_a_stage_whose_worker_is_killed_is_finished_by_another(run: Run, tmp_pat
     assert "unlucky 1/4" in run.shown.lines
 
 
+@pytest.mark.long
 def test_a_stage_that_takes_every_worker_along_is_given_up(run: Run) -> None:
     with pytest.raises(BenchmarkError, match=r"^cursed: every worker that began it died"):
         run(Stage("cursed", {}, label="cursed"))
@@ -177,9 +178,9 @@ def test_a_mistake_ends_the_run_and_what_was_made_meanwhile_is_cleaned_up(
 
 def test_a_slow_worker_keeps_nobody_waiting(run: Run, tmp_path: Path) -> None:
     gate = {"gate": str(tmp_path / "gate")}
-    quick = {str(n): Stage("first", {"value": n}, label=f"quick {n}") for n in range(6)}
+    quick = {str(n): Stage("first", {"value": n}, label=f"quick {n}") for n in range(4)}
     slow = Stage("slow", {}, {}, gate, "slow")
-    assert len(run(slow, *quick.values(), Stage("opener", {}, quick, gate))) == 8
+    assert len(run(slow, *quick.values(), Stage("opener", {}, quick, gate))) == 6
 
 
 def test_without_a_shared_store_files_travel_through_a_url(
