@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -51,7 +51,7 @@ class SharedStore:
 
     def __init__(self, make: Maker) -> None:
         self._store = Store(make.root.absolute())
-        self._make = Maker(self._store.root, make.functions, make.keep_stale)
+        self._make = replace(make, root=self._store.root)
         self._mark = self._store.root / "locks" / f"run-{secrets.token_hex(4)}.lock"
 
     @contextmanager
@@ -126,8 +126,7 @@ class MirroredStore:
         """Upload what the mirror lacks of the inputs; return what makes ``stage`` from there."""
         for upstream in stage.inputs.values():
             self._mirror.push(upstream, self._store)
-        code = stage.code_fingerprint()
-        return MakeThroughMirror(self._make, self._url, code)
+        return MakeThroughMirror(self._make, self._url, stage.code_fingerprint())
 
     def take(self, stage: Stage) -> None:
         """Download the stage into the run's own store."""
@@ -148,8 +147,7 @@ class MakeThroughMirror:
         mirror, store = Mirror(self.url), Store(_own_store())
         for upstream in stage.inputs.values():
             mirror.pull(upstream, store)
-        make = Maker(store.root, self.make.functions, self.make.keep_stale)
-        make(stage, progress, announce)
+        replace(self.make, root=store.root)(stage, progress, announce)
         mirror.push(stage, store)
 
 
