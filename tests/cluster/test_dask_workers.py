@@ -125,7 +125,7 @@ def test_a_stage_whose_worker_is_killed_is_finished_by_another(run: Run, tmp_pat
             time.sleep(0.02)
         os.kill(process, signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     records = run(stage)
     killer.join()
@@ -219,7 +219,7 @@ def test_a_lost_scheduler_ends_the_run_and_what_was_finished_is_kept(tmp_path: P
             assert dask.scheduler is not None
             kill_tree(dask.scheduler)
 
-        threading.Thread(target=lose).start()
+        threading.Thread(target=lose, daemon=True).start()
         with pytest.raises(BenchmarkError, match=rf"^the Dask scheduler at {dask.address} is lost"):
             made_by(Work(log, 0.2), Store(store), cluster)
         dask.workers[0].wait(timeout=60)

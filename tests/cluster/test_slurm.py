@@ -82,7 +82,7 @@ def test_a_run_s_stages_are_made_by_jobs_and_a_cancelled_job_is_replaced(
             time.sleep(0.05)
         subprocess.run(["scancel", *jobs(environment)], env=environment, check=True)
 
-    threading.Thread(target=cancel).start()
+    threading.Thread(target=cancel, daemon=True).start()
     work = Work(log, 0.5)
     functions = {"images": work.images, "training": work.training, "labels": work.labels}
     store = Store(tmp_path / "store")
