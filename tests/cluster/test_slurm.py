@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cluster import dask_workers
 from benchmark.cluster.dask_workers import DaskWorkers
 from benchmark.cluster.exchange import SharedStore
 from benchmark.cluster.slurm import load_slurm_config
@@ -66,7 +67,7 @@ def test_a_run_s_stages_are_made_by_jobs_and_a_cancelled_job_is_replaced(
     environment: dict[str, str], config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLURM_CONF", environment["SLURM_CONF"])
-    monkeypatch.setattr("benchmark.cluster.dask_workers.UPKEEP", 2.0)
+    monkeypatch.setattr(dask_workers, "UPKEEP", 2.0)
     work = Work(tmp_path / "undisturbed.log", 0)
     functions = {"images": work.images, "training": work.training, "labels": work.labels}
     execute(graph(), Store(tmp_path / "undisturbed"), functions, SilentProgress(), announce=print)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,16 @@ COMMANDS = {
 """The options whose values are tried, but those that name what is written; "" is an argument."""
 NEEDED = ("", "--table", "--groups")
 """Never left out: without groups ``bench`` measures everything."""
-PLACES = {"run": 2, "report": 2, "plan": 1, "status": 1, "diff": 2, "gap": 2, "figures": 2, "context": 2}
+PLACES = {
+    "run": 2,
+    "report": 2,
+    "plan": 1,
+    "status": 1,
+    "diff": 2,
+    "gap": 2,
+    "figures": 2,
+    "context": 2,
+}
 KNOWN = (
     "row",
     "7",
@@ -94,7 +104,8 @@ def test_options(
 ) -> None:
     command, typed = line
     folder = tmp_path / "here" / "inner"
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what the line before this one has left
+    folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     before = set(tmp_path.rglob("*"))
     arguments = [*command, *places(command), *typed]
