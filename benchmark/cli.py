@@ -37,6 +37,7 @@ for command in (
     tables.report,
     tables.page,
     tables.plan,
+    tables.status,
     tables.diff,
     rows.figures,
     rows.context,

@@ -9,3 +9,7 @@ class BenchmarkError(Exception):
 
 class DiskFull(BenchmarkError):
     """Nothing can be written any more."""
+
+
+class ProcessDied(BenchmarkError):
+    """The process that made a stage was ended from outside: out of memory, or by hand."""

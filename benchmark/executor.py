@@ -8,7 +8,9 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from filelock import Timeout
 
@@ -19,6 +21,7 @@ from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
 from benchmark.termination import Terminated, terminable, undisturbed
+from benchmark.under_way import SignedProgress
 from benchmark.workers import Workers
 
 REFUSED = {errno.EACCES, errno.EFBIG, errno.EIO, errno.EPERM, errno.EROFS}
@@ -36,14 +39,16 @@ def execute(
     keep_stale: bool = False,
     jobs: int = 1,
     patience: float | None = None,
+    start: Start | None = None,
     announce: Callable[[str], None],
     set_aside: Callable[[Stage, Exception], None] | None = None,
 ) -> dict[str, Record]:
     """Bring the stages into the store and return the records, by key, of all that are there.
 
     With ``jobs`` 1 they are made here, one after the other, with all cores; else in so many
-    processes of their own, each with one thread. There a stage that shows no progress for
-    ``patience`` seconds is killed, made once more, and fails if it hangs again.
+    processes of their own, each with one thread. With ``start`` its workers make them. In a
+    process of its own a stage that shows no progress for ``patience`` seconds is killed, made once
+    more, and fails if it hangs again.
 
     Made are the stages asked for, damaged ones, and what these need that is not there yet.
     Stale ones are made again unless ``keep_stale``. ``announce`` is called with one line for
@@ -51,7 +56,7 @@ def execute(
     user's and a full disk. With ``set_aside`` a stage that fails is told there, and all that does
     not rest on it is made all the same; a full disk still ends the run.
     """
-    if patience is not None and jobs == 1:
+    if patience is not None and jobs == 1 and start is None:
         raise BenchmarkError(
             "a stage timeout needs --jobs 2 or more: one job makes the stages in this process, "
             "which nothing watches"
@@ -70,11 +75,11 @@ def execute(
     if todo():
         store.check_writable()
     with terminable():
-        here = _one_by_one(todo, make, progress, announce)
-        made = here
-        if jobs > 1:
-            workers = Workers(jobs, make, progress, announce)
+        if start is not None or jobs > 1:
+            workers = (start or partial(Workers, jobs))(make, progress, announce)
             made = _at_once(todo, workers, chain_lengths(order))
+        else:
+            made = _one_by_one(todo, make, progress, announce)
         with closing(made):
             for stage, error in made:
                 if error is None:
@@ -168,6 +173,36 @@ Done = Generator[tuple[Stage, Exception | None], None, None]
 """Stages as they are done with, each with what went wrong."""
 
 
+class StageWorkers(Protocol):
+    """What makes several stages at once; a context manager, which ends what is under way."""
+
+    @property
+    def jobs(self) -> int:
+        """How many stages it can make at once."""
+
+    @property
+    def running(self) -> set[str]:
+        """The keys of the stages that are being made."""
+
+    @property
+    def free(self) -> int:
+        """How many more stages can be begun."""
+
+    def begin(self, stage: Stage) -> None:
+        """Have ``stage``, all of whose inputs are there, made."""
+
+    def finished(self) -> Iterator[tuple[Stage, Exception | None]]:
+        """Wait a while; yield the stages that are done with, and what they raised."""
+
+    def __enter__(self) -> StageWorkers: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+
+Start = Callable[[Maker, Progress, Callable[[str], None]], StageWorkers]
+"""Returns the workers that a run makes its stages with."""
+
+
 def _one_by_one(
     todo: Callable[[], list[Stage]],
     make: Maker,
@@ -183,7 +218,9 @@ def _one_by_one(
         yield remaining[0], failure
 
 
-def _at_once(todo: Callable[[], list[Stage]], workers: Workers, lengths: Mapping[str, int]) -> Done:
+def _at_once(
+    todo: Callable[[], list[Stage]], workers: StageWorkers, lengths: Mapping[str, int]
+) -> Done:
     with workers:
         while remaining := todo():
             ready = _ready(remaining, workers.running)
@@ -244,19 +281,21 @@ def _run(
     patience: float | None,
 ) -> None:
     """Call the stage function and commit what it made; the caller holds the lock."""
-    workspace = store.prepare(stage, progress)
+    signed = SignedProgress(store.sign_path(stage), progress)
+    workspace = store.prepare(stage, signed)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
-        with PeakMemory() as memory, alarmed(progress, patience) as shown:
-            metrics = function(replace(workspace, progress=shown))
-        store.commit(
-            stage,
-            workspace,
-            metrics,
-            started=started,
-            seconds=round(time.perf_counter() - clock, 3),
-            peak_memory_mb=round(memory.megabytes, 1),
-        )
+        with signed:
+            with PeakMemory() as memory, alarmed(signed, patience) as shown:
+                metrics = function(replace(workspace, progress=shown))
+            store.commit(
+                stage,
+                workspace,
+                metrics,
+                started=started,
+                seconds=round(time.perf_counter() - clock, 3),
+                peak_memory_mb=round(memory.megabytes, 1),
+            )
     except BaseException:
         with undisturbed():
             store.discard(stage)

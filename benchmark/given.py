@@ -169,8 +169,8 @@ def takes_given(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def split_names(names: str | None) -> tuple[str, ...] | None:
-    """Return the parts of a comma-separated list; None for none."""
-    return tuple(name.strip() for name in names.split(",")) if names else None
+    """Return the parts of a comma-separated list; None where nothing was typed."""
+    return None if names is None else tuple(name.strip() for name in names.split(","))
 
 
 def split_tables(names: str) -> tuple[str, ...]:

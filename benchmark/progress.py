@@ -79,9 +79,9 @@ class PlainProgress:
         try:
             yield task
         except BaseException:
-            self._print(f"{label}: stopped at {task.count} after {_duration(task.elapsed)}")
+            self._print(f"{label}: stopped at {task.count} after {duration(task.elapsed)}")
             raise
-        self._print(f"{label}: done in {_duration(task.elapsed)}")
+        self._print(f"{label}: done in {duration(task.elapsed)}")
 
     def _print(self, line: str) -> None:
         print(line, file=self._stream or sys.stderr, flush=True)
@@ -123,7 +123,7 @@ class _PlainTask:
         made = self._done - self._before
         if not self._total or made <= 0:
             return ""
-        return f"{_duration(max(0, self._total - self._done) * self.elapsed / made)} left"
+        return f"{duration(max(0, self._total - self._done) * self.elapsed / made)} left"
 
 
 class RichProgress:
@@ -149,7 +149,7 @@ class RichProgress:
         bar = self._begin(label, total, done)
         try:
             yield _RichTask(self._bars, bar)
-            line = f"{escape(label)}: done in {_duration(time.monotonic() - started)}"
+            line = f"{escape(label)}: done in {duration(time.monotonic() - started)}"
             self._bars.console.print(line, highlight=False)
         finally:
             self._end(bar)
@@ -178,7 +178,7 @@ class _RichTask:
             self._bars.update(self._bar, advance=steps)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return e.g. "0.4 s", "12 s", "3 min 20 s" or "2 h 5 min"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from benchmark.errors import BenchmarkError
-from benchmark.executor import execute, with_inputs
+from benchmark.executor import Start, execute, with_inputs
 from benchmark.plan import CellPlan, Plan, union_of_targets
 from benchmark.progress import Progress
 from benchmark.report.build import Place, build_report
@@ -34,6 +34,7 @@ def run_plans(
     keep_stale: bool,
     jobs: int,
     patience: float | None = None,
+    start: Start | None = None,
     announce: Callable[[str], None],
 ) -> dict[str, str]:
     """Make what tables need, equal stages once; return why stages failed, by their key.
@@ -65,6 +66,7 @@ def run_plans(
         keep_stale=keep_stale,
         jobs=jobs,
         patience=patience,
+        start=start,
         announce=announce,
         set_aside=set_aside,
     )

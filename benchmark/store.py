@@ -3,6 +3,7 @@
     ROOT/format.json                the version of this layout
     ROOT/stages/NAME/KEY/           one finished stage: its files, record.json and SHA256SUMS
     ROOT/scratch/KEY/               what an unfinished stage has so far; survives a kill
+    ROOT/scratch/KEY/under_way.json who makes it and how far it is, or why it failed
     ROOT/locks/KEY.lock             held by the process that makes the stage
 
 A stage's folder appears by one rename when everything in it is on the disk, and never changes.
@@ -310,6 +311,27 @@ class Store:
         """Tell whether an unfinished attempt at the stage left something."""
         return self._base(stage).exists()
 
+    def sign_path(self, stage: Stage) -> Path:
+        """Return the file in which whoever makes the stage says how far it is."""
+        return self._base(stage) / "under_way.json"
+
+    def incoming(self, stage: Stage) -> Path:
+        """Return an empty folder for ``adopt``; the caller holds the lock."""
+        folder = self._base(stage) / "incoming"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        return folder
+
+    def adopt(self, stage: Stage, folder: Path) -> None:
+        """Take a finished stage's files, made in another store, from a folder of ``incoming``.
+
+        Raises BenchmarkError, and leaves the store as it was, where they are not whole.
+        """
+        if damage := _damage(folder, stage.key):
+            raise BenchmarkError(f"{stage.label}: {damage}")
+        _fsync_tree(folder)
+        self._publish(stage, folder)
+
     def commit(
         self,
         stage: Stage,
@@ -509,7 +531,7 @@ def _damage(folder: Path, key: str) -> str:
     except (OSError, ValueError):
         return f"{RECORD} is damaged (unreadable)"
     try:
-        sums = _parse_sums((folder / SUMS).read_text(encoding="utf-8"))
+        sums = parse_sums((folder / SUMS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return f"{SUMS} is damaged (unreadable)"
     problems = _file_problems(folder, sums)
@@ -564,7 +586,7 @@ def _sum_lines(sums: Mapping[str, str]) -> list[str]:
     return [f"{digest}  {path}\n" for path, digest in sorted(sums.items())]
 
 
-def _parse_sums(text: str) -> dict[str, str]:
+def parse_sums(text: str) -> dict[str, str]:
     """Read ``sha256sum``'s format; ValueError for what is not in it, or cut off."""
     sums = {}
     for line in text.splitlines():

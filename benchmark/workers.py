@@ -11,18 +11,17 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import psutil
 
-from benchmark.errors import BenchmarkError, DiskFull
+from benchmark.errors import BenchmarkError, DiskFull, ProcessDied
 from benchmark.patience import HUNG
-from benchmark.progress import Progress, Task
+from benchmark.progress import Progress
+from benchmark.relay import Screen, ToldProgress
 from benchmark.store import Stage
 
 MEMORY_PER_WORKER = 2_000_000_000
@@ -37,24 +36,13 @@ Make = Callable[[Stage, Progress, Callable[[str], None]], None]
 
 def default_jobs() -> int:
     """Return one job a GPU; without any, one a core, or as many as the memory allows."""
-    if gpus := len(_gpus()):
-        return gpus
+    return len(_gpus()) or jobs_without_gpus()
+
+
+def jobs_without_gpus() -> int:
+    """Return one job a core, or as many as the memory allows."""
     memory = int(psutil.virtual_memory().available // MEMORY_PER_WORKER)
     return max(1, min(len(os.sched_getaffinity(0)), memory))
-
-
-class _Stopped(Exception):
-    """Ends the display of a task that was not finished."""
-
-
-@dataclass(frozen=True)
-class _Shown:
-    manager: AbstractContextManager[Task]
-    task: Task
-
-    def end(self, stopped: _Stopped | None = None) -> None:
-        with suppress(_Stopped):
-            self.manager.__exit__(None if stopped is None else _Stopped, stopped, None)
 
 
 @dataclass
@@ -62,31 +50,29 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     environment: Mapping[str, str]
+    screen: Screen
     stage: Stage | None = None
-    shown: dict[int, _Shown] = field(default_factory=dict)  # what it has under way
-
-    def end_shown(self) -> None:
-        """End the display of what it will not finish."""
-        for shown in self.shown.values():
-            shown.end(_Stopped())
-        self.shown.clear()
 
 
 class Workers:
-    """``jobs`` processes; use as a context manager, which ends them."""
+    """``jobs`` processes; use as a context manager, which ends them.
+
+    ``environments``: what is added to the environment of each; else one GPU, or one thread.
+    """
 
     def __init__(
-        self, jobs: int, make: Make, progress: Progress, announce: Callable[[str], None]
+        self,
+        jobs: int,
+        make: Make,
+        progress: Progress,
+        announce: Callable[[str], None],
+        environments: Sequence[Mapping[str, str]] | None = None,
     ) -> None:
         self.jobs = jobs
         self._make = make
         self._progress = progress
         self._announce = announce
-        gpus = _gpus()
-        self._environments = [
-            {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {"OMP_NUM_THREADS": "1"}
-            for index in range(jobs)
-        ]
+        self._environments = _environments(jobs) if environments is None else environments
         self._workers: list[_Worker] = []
         self._hung: set[str] = set()  # the keys of the stages that have hung once
 
@@ -98,7 +84,7 @@ class Workers:
             if worker.stage is not None:
                 worker.process.terminate()  # the stage cleans up and keeps its checkpoints
             worker.connection.close()
-            worker.end_shown()
+            worker.screen.stop()
         for worker in self._workers:
             worker.process.join(GRACE)
             if worker.process.exitcode is None:  # it hangs where no signal handler is reached
@@ -123,14 +109,16 @@ class Workers:
         idle.stage = stage
         idle.connection.send(stage)
 
-    def finished(self) -> Iterator[tuple[Stage, Exception | None]]:
+    def finished(self, timeout: float | None = None) -> Iterator[tuple[Stage, Exception | None]]:
         """Wait until something happens; yield the stages that are done with, and what they raised.
 
-        A process that dies is replaced, and its stage has failed with a BenchmarkError; one that
-        was ended because its stage hung is begun once more first.
+        After ``timeout`` seconds in which nothing did, nothing is yielded.
+
+        A process that dies is replaced, and its stage has failed with ProcessDied; one that was
+        ended because its stage hung is begun once more first.
         """
         busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
-        for connection in wait(list(busy)):
+        for connection in wait(list(busy), timeout):
             worker = busy[connection]  # type: ignore[index]
             stage = worker.stage
             assert stage is not None
@@ -139,7 +127,7 @@ class Workers:
             except (EOFError, ConnectionResetError):
                 worker.process.join()
                 worker.connection.close()
-                worker.end_shown()
+                worker.screen.stop()
                 self._workers.remove(worker)
                 if worker.process.exitcode == HUNG and stage.key not in self._hung:
                     self._hung.add(stage.key)
@@ -153,12 +141,12 @@ class Workers:
                 yield stage, None
             elif kind == "failed":
                 worker.stage = None
-                worker.end_shown()
+                worker.screen.stop()
                 yield stage, values[0]
             elif kind == "said":
                 self._announce(values[0])
             else:
-                self._show(worker, kind, *values)
+                worker.screen.show(kind, *values)
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -168,18 +156,9 @@ class Workers:
         process = context.Process(target=_work, args=(theirs, self._make, environment))
         process.start()
         theirs.close()
-        worker = _Worker(process, ours, environment)
+        worker = _Worker(process, ours, environment, Screen(self._progress))
         self._workers.append(worker)
         return worker
-
-    def _show(self, worker: _Worker, kind: str, number: int, *values: Any) -> None:
-        if kind == "begun":
-            manager = self._progress.task(*values)
-            worker.shown[number] = _Shown(manager, manager.__enter__())
-        elif kind == "advanced":
-            worker.shown[number].task.advance(*values)
-        else:
-            worker.shown.pop(number).end()
 
 
 def _died(stage: Stage, status: int | None) -> BenchmarkError:
@@ -188,35 +167,10 @@ def _died(stage: Stage, status: int | None) -> BenchmarkError:
             f"{stage.label}: no progress for longer than the stage timeout, twice; its process "
             "was killed, finished stages are kept"
         )
-    return BenchmarkError(
+    return ProcessDied(
         f"{stage.label}: its process ended with status {status} "
         "(out of memory?); run again with fewer --jobs, finished stages are kept"
     )
-
-
-class _RemoteProgress:
-    """Sends what tasks tell to the process that shows it."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._send = connection.send
-        self._number = 0
-
-    @contextmanager
-    def task(self, label: str, total: int | None = None, done: int = 0) -> Iterator[Task]:
-        self._number += 1
-        number = self._number
-        self._send(("begun", number, label, total, done))
-        yield _RemoteTask(self._send, number)
-        self._send(("ended", number))
-
-
-@dataclass(frozen=True)
-class _RemoteTask:
-    send: Callable[[Any], None]
-    number: int
-
-    def advance(self, steps: int = 1, note: str = "") -> None:
-        self.send(("advanced", self.number, steps, note))
 
 
 def _work(connection: Connection, make: Make, environment: Mapping[str, str]) -> None:
@@ -228,7 +182,9 @@ def _work(connection: Connection, make: Make, environment: Mapping[str, str]) ->
             stage = connection.recv()
             try:
                 make(
-                    stage, _RemoteProgress(connection), lambda line: connection.send(("said", line))
+                    stage,
+                    ToldProgress(connection.send),
+                    lambda line: connection.send(("said", line)),
                 )
             except Exception as error:
                 connection.send(("failed", _sendable(error)))
@@ -252,6 +208,14 @@ def _sendable(error: Exception) -> Exception:
     told = RuntimeError(f"{type(error).__name__}: {error}")
     told.add_note("".join(traceback.format_exception(error)))
     return told
+
+
+def _environments(jobs: int) -> list[dict[str, str]]:
+    gpus = _gpus()
+    return [
+        {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {"OMP_NUM_THREADS": "1"}
+        for index in range(jobs)
+    ]
 
 
 def _gpus() -> list[str]:

@@ -56,6 +56,7 @@ def refused(shell: Shell, *arguments: str) -> str:
         (["run", "--table", "seenet_table1", "--profile", "sceens"], "did you mean 'scenes'"),
         (["run", "--tabel", "seenet_table1"], "No such option: --tabel"),
         (["run"], "Missing option '--table'"),
+        (["run", "--table", "seenet_table1", "--cluster", "slurm"], "--cluster-config FILE go"),
         (["runn"], "No such command 'runn'"),
         (["run", "--table", "seenet_table1", "--seeds", "0"], "--seeds"),
         (["run", "--table", "seenet_table1", "--data", "somewhere"], "makes its own images"),
@@ -257,3 +258,12 @@ def test_a_servers_score_is_entered(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "paper" / "server_scores.toml"
     assert out == f"wrote {path}\n"
     assert "value = 72.6" in path.read_text()
+
+
+def test_status_of_a_run_that_has_not_begun(shell: Shell, tmp_path: Path) -> None:
+    options = ("--table", "dsna_decoupling", "--store", str(tmp_path / "store"), "--json")
+    status, out, _ = shell("status", *options)
+    assert status == 0
+    stages = json.loads(out)
+    assert {stage["state"] for stage in stages} == {"waiting"}
+    assert [stage["stage"] for stage in stages[:2]] == ["scenes", "backbone"]

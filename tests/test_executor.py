@@ -294,7 +294,7 @@ def test_a_failure_leaves_earlier_stages_and_checkpoints_but_nothing_half_made(
     states = plan_states([stages["score"]], kitchen.store)
     assert list(states.values()) == ["cached", "cached", "cached", "missing", "missing"]
     left = [path.name for path in (kitchen.store.root / "scratch").rglob("*") if path.is_file()]
-    assert sorted(left) == ["checkpoint.txt", "made_from.txt"]
+    assert sorted(left) == ["checkpoint.txt", "made_from.txt", "under_way.json"]
     seen = []
     kitchen.before = lambda space: seen.extend(path.name for path in space.scratch.iterdir())
     kitchen.run(stages["score"])

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from benchmark.commands.clusters import (
+    ClusterConfig,
+    ClusterKind,
+    MirrorUrl,
+    Scheduler,
+    chosen_start,
+)
 from benchmark.commands.options import (
     ALL,
     MOST_SEEDS,
@@ -44,6 +51,10 @@ def run(
     results: Results = Path("results"),
     rows: Rows = None,
     jobs: Jobs = None,
+    scheduler: Scheduler = None,
+    cluster: ClusterKind = None,
+    cluster_config: ClusterConfig = None,
+    mirror: MirrorUrl = None,
     stage_timeout: StageTimeout = None,
     keep_stale: KeepStale = False,
     as_json: Json = False,
@@ -56,6 +67,7 @@ def run(
     if rows and _several(table):
         raise BenchmarkError("--rows are of one table: give its id with --table")
     patience = seconds_of(stage_timeout)
+    start = chosen_start(scheduler, cluster, cluster_config, mirror, jobs, say)
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
     from benchmark.progress import make_progress
     from benchmark.runner import run_plans
@@ -68,8 +80,9 @@ def run(
         make_progress(as_json),
         rows=split_names(rows),
         keep_stale=keep_stale,
-        jobs=jobs or default_jobs(),
+        jobs=jobs or (default_jobs() if start is None else 1),
         patience=patience,
+        start=start,
         announce=say,
     )
     _report(plans, _several(table), finished, results, as_json, failures)
@@ -182,6 +195,26 @@ def _print_hours(
         print_json({"tflops_assumed": tflops, "tables": [one.to_json() for one in found]})
     else:
         print(hours_markdown(found, tflops))
+
+
+@takes_given
+def status(
+    table: Tables,
+    given: Given,
+    seeds: Seeds = 1,
+    store: StoreFolder = Path("store"),
+    as_json: Json = False,
+) -> None:
+    """Show where each stage of a run stands: how far, since when and by whom it is being made."""
+    plans = _plans(given, dict.fromkeys(split_tables(table), seeds))
+    from benchmark.plan import union_of_targets
+    from benchmark.status import print_statuses, stage_statuses
+
+    found = stage_statuses(union_of_targets(plans), open_store(store))
+    if as_json:
+        print_json([one.to_json() for one in found])
+    else:
+        print_statuses(found)
 
 
 @takes_given

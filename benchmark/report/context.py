@@ -179,7 +179,7 @@ def parse_pixels(values: Sequence[str]) -> tuple[Pixel, ...]:
     found = []
     for value in values:
         parts = value.split(",")
-        if len(parts) != 2 or not all(re.fullmatch(r" *\d{1,9} *", part) for part in parts):
+        if len(parts) != 2 or not all(re.fullmatch(r" *[0-9]{1,9} *", part) for part in parts):
             raise BenchmarkError(f"--pixel {value}: say X,Y in pixels from the upper left corner")
         found.append((int(parts[0]), int(parts[1])))
     return tuple(found)

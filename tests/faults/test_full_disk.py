@@ -55,7 +55,11 @@ def check_stage(folder: Path, function: Callable[[Workspace], Metrics]) -> None:
         run(folder / "store", function)
     assert not list((folder / "store" / "stages").rglob("*/*"))
     scratch = folder / "store" / "scratch"
-    assert {path.split("/")[-1] for path in files(scratch)} <= {"made_from.txt", "kept.pt"}
+    assert {path.split("/")[-1] for path in files(scratch)} <= {
+        "made_from.txt",
+        "kept.pt",
+        "under_way.json",
+    }
     (folder / "ballast").unlink(missing_ok=True)
     run(folder / "store", function)
     assert not list(scratch.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ COMMANDS = {
     ("run",): ("--table", "--profile", "--data", "--classes", "--labels", "--labels-csv"),
     ("report",): ("--table", "--seeds", "--rows", "--from", "--saliency", "--profile"),
     ("plan",): ("--table", "--seeds", "--rows", "--from", "--weights", "--profile", "--data"),
+    ("status",): ("--table", "--seeds", "--profile"),
     ("diff",): ("--table", "--seeds", "--against", "--from", "--profile"),
     ("page",): ("--profile",),
     ("gap",): ("--table", "--row", "--from", "--seeds"),
@@ -40,7 +42,16 @@ COMMANDS = {
 """The options whose values are tried, but those that name what is written; "" is an argument."""
 NEEDED = ("", "--table", "--groups")
 """Never left out: without groups ``bench`` measures everything."""
-PLACES = {"run": 2, "report": 2, "plan": 1, "diff": 2, "gap": 2, "figures": 2, "context": 2}
+PLACES = {
+    "run": 2,
+    "report": 2,
+    "plan": 1,
+    "status": 1,
+    "diff": 2,
+    "gap": 2,
+    "figures": 2,
+    "context": 2,
+}
 KNOWN = (
     "row",
     "7",
@@ -93,7 +104,8 @@ def test_options(
 ) -> None:
     command, typed = line
     folder = tmp_path / "here" / "inner"
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what the line before this one has left
+    folder.mkdir(parents=True)
     monkeypatch.chdir(folder)
     before = set(tmp_path.rglob("*"))
     arguments = [*command, *places(command), *typed]
@@ -143,6 +155,7 @@ def _name(callback: Callable[..., object] | None) -> str:
         ),
         (["plan", "--table", "eader_alpha", "--store", "x" * 5000], "File name too long"),
         (["plan", "--table", "eader_alpha", "--seeds", "1000000000"], "--seeds"),
+        (["bench", "--groups", ""], "no bench group"),
         (["run", "--table", "eader_alpha", "--jobs", "1000000000"], "--jobs"),
         (["page", "--profile", "../here"], "holds no results"),
         (["page", "--profile", ".."], "holds no results"),
