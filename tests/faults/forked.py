@@ -24,7 +24,7 @@ from filelock import FileLock
 
 TESTS = Path(__file__).parents[1]
 FAULTS = TESTS / "faults"
-for _folder in (TESTS, FAULTS):
+for _folder in (TESTS / "helpers", FAULTS):
     if str(_folder) not in sys.path:
         sys.path.insert(0, str(_folder))
 
