@@ -18,7 +18,7 @@ from benchmark.profiles import load_profile
 from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 from tiny import write_profile
 
 TABLE = "seenet_table1"

@@ -14,7 +14,7 @@ from benchmark import tables
 from benchmark.errors import BenchmarkError
 from benchmark.new_method import write_method_package
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 from tiny import write_profile
 
 ROOT = Path(__file__).parents[1]

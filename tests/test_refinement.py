@@ -28,7 +28,7 @@ from benchmark.store import Stage, Store
 from benchmark.tables import Row, Table, load_table
 from benchmark.user_files import UserFiles
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "helpers"))
 from tiny import write_profile
 
 SCHEDULE = """

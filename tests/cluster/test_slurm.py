@@ -24,7 +24,6 @@ from benchmark.progress import Progress, SilentProgress
 from benchmark.store import Store
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from slurm_localhost import slurm, why_not
 from small_graph import Work, artifacts, graph

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import typer
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "docs"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "made"))
 import measured
 import options
 

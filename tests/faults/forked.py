@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from filelock import FileLock
 
 TESTS = Path(__file__).parents[1]
 FAULTS = TESTS / "faults"
-for _folder in (TESTS, FAULTS):
+for _folder in (TESTS / "helpers", FAULTS):
     if str(_folder) not in sys.path:
         sys.path.insert(0, str(_folder))
 
@@ -325,3 +326,18 @@ def context() -> multiprocessing.context.ForkServerContext:
     forks = multiprocessing.get_context("forkserver")
     forks.set_forkserver_preload(PRELOADED)
     return forks
+
+
+def open_many(folder: Path, barrier: Barrier, rounds: int) -> None:
+    """Open new stores, each at the same moment as other processes do."""
+    from benchmark.store import Store
+
+    for number in range(rounds):
+        barrier.wait()
+        Store(folder / str(number))
+        (folder / str(number) / "locks").mkdir(exist_ok=True)  # as whoever goes on makes it
+
+
+def to_a_full_disk() -> None:
+    """Send what this process prints to a disk that is full."""
+    os.dup2(os.open("/dev/full", os.O_WRONLY), sys.stdout.fileno())

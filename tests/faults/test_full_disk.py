@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 import pytest
-from forked import Place
+from forked import Place, to_a_full_disk
 
 from benchmark.errors import BenchmarkError, DiskFull
 from benchmark.executor import execute
@@ -224,10 +222,6 @@ def test_a_command_on_a_full_disk(
     ended = call()
     assert ended.status == 0, ended.err
     assert files(folder)
-
-
-def to_a_full_disk() -> None:
-    os.dup2(os.open("/dev/full", os.O_WRONLY), sys.stdout.fileno())
 
 
 def test_what_is_printed_to_a_full_disk(place: Place) -> None:

@@ -5,23 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-from forked import Place, context
+from forked import Place, context, open_many
 from small_graph import STEPS, artifacts, run
 
 from benchmark.store import Stage, Store
 
 pytestmark = pytest.mark.faults
-
-
-def open_many(folder: Path, barrier: Barrier, rounds: int) -> None:
-    for number in range(rounds):
-        barrier.wait()
-        Store(folder / str(number))
-        (folder / str(number) / "locks").mkdir(exist_ok=True)  # as whoever goes on makes it
 
 
 def all_ended(processes: list) -> list[int | None]:  # type: ignore[type-arg]

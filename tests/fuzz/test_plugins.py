@@ -12,7 +12,6 @@ import pytest
 from benchmark import cli, registry
 from benchmark.store import Store
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from misbehaving import POINTS, write_bad_methods
 from tiny import write_profile

@@ -207,10 +207,10 @@ def test_a_column_shows_the_parts_it_has(folder: Path) -> None:
     (parts,) = heads(one).values()
     assert parts == ("paper", "ours", "95 % for one run", "ours − paper", "seeds", "verdict")
     several = json.loads((folder / "eader_alpha.json").read_text())
-    assert heads(several)["mIoU (attention map)"] == ("paper", "ours", "95 % for one run")
-    for name in "abc":
-        several["columns"].append(several["columns"][0] | {"id": name, "title": name})
-    assert heads(several)["mIoU (attention map)"] == ("paper", "ours")
+    three, first = several["columns"], "mIoU (attention map)"
+    assert heads(several)[first] == ("paper", "ours")
+    several["columns"] = [*three[:1], three[0] | {"id": "a", "title": "a"}]
+    assert heads(several)[first] == ("paper", "ours", "95 % for one run")
     assert heads(several)["a"] == ("paper",)
 
 

@@ -41,7 +41,7 @@ from benchmark.store import Metrics, Store, Workspace
 from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from tiny import write_profile
 
 GENERATED = load_table("seenet_table1")

@@ -35,7 +35,7 @@ from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
 from benchmark.weights import load_state_dict, save_state_dict
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from tiny import write_profile
 
 # --- restricted to the image's own classes --------------------------------------------------------

@@ -20,7 +20,7 @@ from benchmark.store import Store
 from benchmark.tables import Row, load_table
 from benchmark.user_files import UserFiles
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from tiny import write_profile
 
 TRUTH: dict[str, Any] = {

@@ -67,7 +67,7 @@ TITLES_OF_PARTS = {
 }
 
 
-MOST_WHOLE = 4
+MOST_WHOLE = 2
 """Scores a row, above which intervals and differences are left to the details."""
 
 MOST_ACROSS = 12

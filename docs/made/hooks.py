@@ -22,7 +22,7 @@ from mkdocs.structure.pages import Page
 
 from benchmark.tables import table_ids
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = "results"
 PROGRAM = "python -m benchmark"
 PLACE = re.compile(r"^<!-- generated (\w+)((?: \S+)*) -->$", re.MULTILINE)

@@ -15,7 +15,7 @@ from benchmark.report.markdown import effect_text, markdown_table, points, signe
 from benchmark.report.verdicts import MEANINGS
 from benchmark.tables import Row, Table, load_table, table_ids
 
-RESULTS = Path(__file__).parents[1] / "results"
+RESULTS = Path(__file__).parents[2] / "results"
 PROFILES = ("paper", "light", "scenes")
 """The order of their sections; others follow."""
 
