@@ -17,7 +17,7 @@ from benchmark.report.server import ServerScore
 from benchmark.report.visible import in_short
 from benchmark.stages import STAGES
 from benchmark.stages.score import read_counts
-from benchmark.store import Record, Stage, Store
+from benchmark.store import Record, Stage, State, Store
 
 MAP_SCORE = "maps.val_miou"
 """The diagnostic whose stage scores the attention maps at every threshold."""
@@ -78,11 +78,25 @@ def report_plan(
     store: Store,
     server_scores: Mapping[Place, ServerScore],
     failures: Mapping[str, str] | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> TableReport:
     """Report from what the store holds; cells without a record are missing.
 
-    ``failures``: why stages failed, by key, for the cells that miss them.
+    ``failures``: why stages failed, by key, for the cells that miss them. ``announce`` is told of
+    every score whose files are not what they were; it is left out.
     """
+    scores = {stage.key: stage for cell in plan.cells for stage in cell.scores}
+    found = {key: store.inspect(stage) for key, stage in scores.items()}
+    states = {key: status.state for key, status in found.items()}
+    damage = {
+        key: f"{scores[key].label}: {status.reason}; left out until the table is run again"
+        for key, status in found.items()
+        if status.state == "damaged"
+    }
+    for line in damage.values():
+        if announce:
+            announce(line)
+    errors = {**damage, **(failures or {})}
     measurements: dict[tuple[str, str], Measurement] = {}
     absent = dict(plan.absent)
     taken: dict[tuple[str, tuple[str, ...]], Measurement | None] = {}  # columns share their stages
@@ -90,7 +104,7 @@ def report_plan(
         place = (cell.row.id, cell.column.id)
         test = (cell.row.id, tuple(stage.key for stage in cell.scores))
         if test not in taken:
-            taken[test] = _measurement(plan, cell, store, failures or {})
+            taken[test] = _measurement(plan, cell, store, states, errors)
         if measurement := taken[test]:
             measurements[place] = replace(measurement, card=cell.card)
         else:
@@ -107,17 +121,20 @@ def report_plan(
 
 
 def _measurement(
-    plan: Plan, cell: CellPlan, store: Store, failures: Mapping[str, str]
+    plan: Plan,
+    cell: CellPlan,
+    store: Store,
+    states: Mapping[str, State],
+    errors: Mapping[str, str],
 ) -> Measurement | None:
     finished = [
         (seed, stage)
         for seed, stage in zip(plan.seeds, cell.scores, strict=True)
-        if store.state(stage) in READABLE
+        if states[stage.key] in READABLE
     ]
     if not finished:
         behind = with_inputs(cell.scores)
-        errors = [failures[stage.key] for stage in behind if stage.key in failures]
-        error = next(iter(errors + damaged_scores([cell], store)), None)
+        error = next((errors[stage.key] for stage in behind if stage.key in errors), None)
         return Measurement(card=cell.card, error=error) if error else None
     counts = [read_counts(store.folder(stage) / "counts.safetensors") for _, stage in finished]
     stages = [stage for _, stage in finished]
@@ -134,19 +151,8 @@ def _measurement(
             for name, diagnostic in diagnostics.items()
         },
         threshold_curves=threshold_curves(plan, cell.row.id, store),
-        stale=any(store.state(stage) == "stale" for stage in stages),
+        stale=any(states[stage.key] == "stale" for stage in stages),
     )
-
-
-def damaged_scores(cells: Sequence[CellPlan], store: Store) -> list[str]:
-    """Return a line for every score of the cells whose files are not what they were."""
-    stages = {stage.key: stage for cell in cells for stage in cell.scores}.values()
-    found = [(stage.label, store.inspect(stage)) for stage in stages]
-    return [
-        f"{label}: {status.reason}; left out until the table is run again"
-        for label, status in found
-        if status.state == "damaged"
-    ]
 
 
 def _records(stages: list[Stage], store: Store) -> tuple[Record, ...]:

@@ -6,42 +6,18 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute
-from benchmark.progress import SilentProgress, Task
+from benchmark.progress import SilentProgress
 from benchmark.store import Record, Stage, Store
 
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))  # the processes look there, too
+from shown import Shown
 from worker_stages import FUNCTIONS
-
-
-class Shown:
-    """Keeps what is shown."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    @contextmanager
-    def task(self, label: str, total: int | None = None, done: int = 0) -> Iterator[Task]:
-        self.lines.append(f"{label} {done}/{total}")
-        shown = self
-
-        class Line:
-            def advance(self, steps: int = 1, note: str = "") -> None:
-                shown.lines.append(f"{label} +{steps} {note}")
-
-        try:
-            yield Line()
-        except BaseException:
-            self.lines.append(f"{label} stopped")
-            raise
-        self.lines.append(f"{label} done")
 
 
 def made(stages: list[Stage], store: Path, shown: Shown | None = None) -> dict[str, Record]:

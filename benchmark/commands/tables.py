@@ -271,8 +271,10 @@ def _check_one_row(given: Given, rows: str | None) -> None:
 
 def _ids(names: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names; BenchmarkError for what is no id, and may lead out of the results."""
+    from benchmark.tables.schema import ID
+
     for name in names:
-        if not re.fullmatch(r"[a-z0-9_]+", name):
+        if not re.fullmatch(ID, name):
             raise BenchmarkError(f"no table {name!r}: ids are lower-case letters, digits and _")
     return names
 
@@ -320,15 +322,13 @@ def _report(
     from benchmark.report.page import write_page
     from benchmark.report.server import load_server_scores
     from benchmark.report.writers import write_index, write_report
-    from benchmark.runner import damaged_scores, report_plan
+    from benchmark.runner import report_plan
 
     own = not plans[0].released  # a row started from files is in no index, and in no server's score
     reports = []
     for plan in plans:
         scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
-        for line in damaged_scores(plan.cells, store):
-            say(line)
-        made = report_plan(plan, store, scores, failures)
+        made = report_plan(plan, store, scores, failures, say)
         if (several or failures) and not made.measured:
             say(f"{plan.table.id}: no number of ours, left as it is")
             continue

@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+ID = r"^[a-z0-9_]+$"
+Id = Annotated[str, Field(pattern=ID)]
 PRINTABLE = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
 """No control characters, and none that turn the direction of what stands after them."""
 Text = Annotated[str, Field(min_length=1, pattern=PRINTABLE)]

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,39 +19,17 @@ from benchmark.cluster.exchange import MirroredStore, SharedStore
 from benchmark.cluster.start import RunningCluster, local_cluster
 from benchmark.errors import BenchmarkError
 from benchmark.executor import Maker, execute
-from benchmark.progress import Progress, SilentProgress, Task
+from benchmark.progress import Progress, SilentProgress
 from benchmark.store import Record, Stage, Store
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))  # the workers look there, too
 from cluster_stages import FUNCTIONS
 from dask_processes import DaskProcesses, kill_tree, wait_for
+from shown import Shown
 from small_graph import Work, artifacts, graph
 
 pytestmark = pytest.mark.cluster
-
-
-class Shown:
-    """Keeps what is shown."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    @contextmanager
-    def task(self, label: str, total: int | None = None, done: int = 0) -> Iterator[Task]:
-        shown = self
-
-        class Line:
-            def advance(self, steps: int = 1, note: str = "") -> None:
-                shown.lines.append(f"{label} +{steps} {note}")
-
-        self.lines.append(f"{label} {done}/{total}")
-        try:
-            yield Line()
-        except BaseException:
-            self.lines.append(f"{label} stopped")
-            raise
-        self.lines.append(f"{label} done")
 
 
 class Run:
