@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from torch.nn import functional
 
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.augment import View, draw_view, recoloured, resized
-from benchmark.device import device, mixed_precision
+from benchmark.device import device, mixed_precision, on_device
 from benchmark.errors import BenchmarkError
+from benchmark.feeding import LossReader, drawing_threads, made_ahead
 from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
 from benchmark.progress import Progress
 from benchmark.seeding import derive
@@ -53,7 +54,7 @@ class LabelledImages:
 
 def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     """Stack (H, W, 3) images of one size to a normalised (B, 3, H, W) tensor on the device."""
-    batch = torch.from_numpy(np.stack(images)).to(device())
+    batch = on_device(np.stack(images))
     mean = torch.tensor(IMAGENET_MEAN, device=batch.device) * 255
     std = torch.tensor(IMAGENET_STD, device=batch.device) * 255
     return ((batch.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
@@ -70,11 +71,11 @@ def images_of_shape(data: LabelledImages, shape: tuple[int, int]) -> Batch:
     if data.saliency is not None:
         saliency = _fractions([resized(plane, shape) for plane in data.saliency])
     images = to_tensor([resized(image, shape) for image in data.images])
-    return Batch(images, torch.from_numpy(data.labels).float().to(images.device), saliency)
+    return Batch(images, on_device(data.labels).float(), saliency)
 
 
 def _fractions(planes: Sequence[NDArray[np.uint8]]) -> Tensor:
-    return torch.from_numpy(np.stack(planes)).to(device()).float() / 255
+    return on_device(np.stack(planes)).float() / 255
 
 
 class Trainer:
@@ -121,15 +122,20 @@ class Trainer:
         optimiser = build_optimiser(network, self.recipe)
         start = resume(checkpoint, network, optimiser)
         network.train()
+        if self.recipe.compile:
+            compile_backbones(network)
+        reader = LossReader()
         saved = time.monotonic()
         label = self.label if name == "attention" else f"{self.label}: {name}"
         with self.progress.task(label, self.recipe.iterations, start) as task:
             for step, batch in self.batches(start, source):
-                loss = self._step(network, losses, optimiser, step, batch)
-                task.advance(1, f"loss {loss:.3f}")
+                self._step(network, losses, optimiser, step, batch, reader)
+                task.advance(1, reader.note)
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    reader.read_rest()
                     save(checkpoint, network, optimiser, step + 1)
                     saved = time.monotonic()
+            reader.read_rest()
         save(checkpoint, network, optimiser, self.recipe.iterations)
 
     def whole_images(self, batch: int = 32) -> Iterator[tuple[range, Batch]]:
@@ -148,30 +154,31 @@ class Trainer:
         optimiser: torch.optim.Optimizer,
         step: int,
         batch: Batch,
-    ) -> float:
+        reader: LossReader,
+    ) -> None:
         for group in optimiser.param_groups:
             group["lr"] = group["rate"] * learning_rate(self.recipe, step)
         with mixed_precision(self.recipe.precision):
             loss = torch.stack(list(losses(network, batch).values())).sum()
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise BenchmarkError(
-                f"the loss is {value} at step {step + 1}: lower the profile's learning rate"
-            )
+        reader.take(step, loss)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
         optimiser.step()
-        return value
 
     def batches(self, start: int, source: _Source | None = None) -> Iterator[tuple[int, Batch]]:
         """Yield (step, batch) from ``start`` on; a batch depends on the seed and its step alone."""
         source = source or _Source(self.data.images, self.data.labels, self.data.saliency, None)
+        size = self.recipe.batch_size
+        drawn = made_ahead(
+            lambda number: self._draw(number, source),
+            range(start * size, self.recipe.iterations * size),
+            threads=drawing_threads(),
+            ahead=2 * size,
+        )
         for step in range(start, self.recipe.iterations):
-            first = step * self.recipe.batch_size
-            drawn = [self._draw(first + place, source) for place in range(self.recipe.batch_size)]
-            yield step, _stacked(drawn, step)
+            yield step, _stacked(list(islice(drawn, size)), step)
 
     def _draw(self, number: int, source: _Source) -> _Drawn:
         epoch, position = divmod(number, len(source.images))
@@ -193,10 +200,11 @@ class Trainer:
         )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        if self._order_of is None or self._order_of[0] != epoch:
+        kept = self._order_of  # read once: another thread may be in another epoch
+        if kept is None or kept[0] != epoch:
             rng = np.random.default_rng(derive("order", self.seed, epoch))
-            self._order_of = (epoch, rng.permutation(len(self.data.images)))
-        return self._order_of[1]
+            kept = self._order_of = (epoch, rng.permutation(len(self.data.images)))
+        return kept[1]
 
 
 @dataclass(frozen=True)
@@ -228,16 +236,23 @@ def _plane(
 
 def _stacked(drawn: Sequence[_Drawn], step: int) -> Batch:
     images = to_tensor([one.image for one in drawn])
-    labels = torch.from_numpy(np.stack([one.label for one in drawn])).float().to(images.device)
+    labels = on_device(np.stack([one.label for one in drawn])).float()
     saliency = [one.saliency for one in drawn if one.saliency is not None]
     seeds = [one.seeds for one in drawn if one.seeds is not None]
     return Batch(
         images,
         labels,
         _fractions(saliency) if saliency else None,
-        torch.from_numpy(np.stack(seeds)).long().to(images.device) if seeds else None,
+        on_device(np.stack(seeds)).long() if seeds else None,
         step,
     )
+
+
+def compile_backbones(network: nn.Module) -> None:
+    """Have ``torch.compile`` make the backbones' forward and backward, from their next call on."""
+    for name, module in network.named_modules():
+        if name.rpartition(".")[2] == "backbone":
+            module.compile()
 
 
 def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:

@@ -76,14 +76,20 @@ class StepTimes:
 
 
 def steps(
-    profile: str = "scenes", *, rows: tuple[str, ...] = (), block: int = 4, rounds: int = 3
+    profile: str = "scenes",
+    *,
+    rows: tuple[str, ...] = (),
+    block: int | None = None,
+    rounds: int = 3,
 ) -> list[StepTimes]:
     """Time a step of every method under a profile, or of some ``rows`` of the methods' table.
 
     Images are noise of the data set's size and weights are random: neither changes what a step
     costs. Blocks of ``block`` steps take turns; one uncounted, then ``rounds`` of each kind, of
-    which the median counts.
+    which the median counts. On a GPU blocks are long: the images of two steps are drawn ahead, and
+    a short block would live on those.
     """
+    block = block or (4 if device().type == "cpu" else 40)
     scale = load_profile(profile)
     graph = GraphWithoutFiles(scale, UserFiles())
     chosen = [row for row in load_table(TABLE).rows if not rows or row.id in rows]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmark.method import Precision
 
@@ -16,6 +18,14 @@ _CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16")
 def device() -> torch.device:
     """Return the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_device(array: NDArray[np.generic]) -> torch.Tensor:
+    """Return the array as a tensor on the device; a GPU is sent it while the host goes on."""
+    tensor = torch.from_numpy(array)
+    if device().type == "cpu":
+        return tensor
+    return tensor.pin_memory().to(device(), non_blocking=True)
 
 
 def has_fast_bfloat16() -> bool:

@@ -329,6 +329,11 @@ def _errors_told(stage: Stage) -> Iterator[None]:
                 f"{stage.label}: the disk is full ({error}); "
                 "free space and run again, finished stages are kept"
             ) from error
+        if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported
+            raise BenchmarkError(
+                f"{stage.label}: out of GPU memory: "
+                "lower batch_size or crop in the profile, or give fewer --jobs"
+            ) from error
         if isinstance(error, OSError) and error.errno in REFUSED:
             raise BenchmarkError(
                 f"{stage.label}: {error.filename or 'a file'}: {error.strerror}"

@@ -74,7 +74,8 @@ class TrainingRecipe:
     the whole image. For inference the image is warped to a square of ``test_size`` pixels.
 
     ``precision`` ``auto``: the layers compute in bfloat16 where the device is faster so, with
-    float32 weights and losses; classes are scored and maps read in float32 always.
+    float32 weights and losses; classes are scored and maps read in float32 always. ``compile``
+    has ``torch.compile`` make the backbone, which takes a minute before it saves any.
     """
 
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -97,6 +98,7 @@ class TrainingRecipe:
     colour: float = 0.1
     clip: float | None = None
     precision: Precision = "auto"
+    compile: bool = False
 
 
 @dataclass(frozen=True)

@@ -577,3 +577,20 @@ def test_gradients_beyond_clip_are_shortened(tmp_path: Path) -> None:
             network, lambda network, batch: {"only": 3 * network.weight.sum()}
         )
         assert before - network.weight.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_compiled_backbone_learns_what_a_plain_one_learns(tmp_path: Path) -> None:
+    """In float32, where the compiler may change the order of sums and nothing else."""
+    found = []
+    for compiled in (False, True):
+        recipe = replace(RECIPE, iterations=2, precision="float32", compile=compiled)
+        method, network = build("cam")
+        torch.manual_seed(1)
+        scratch = tmp_path / str(compiled)
+        scratch.mkdir()
+        trainer(scratch, recipe).run(network, method.losses)
+        found.append(network.state_dict())
+    plain, compiled_too = found
+    assert plain.keys() == compiled_too.keys()
+    for key, value in plain.items():
+        torch.testing.assert_close(compiled_too[key], value, rtol=1e-4, atol=1e-6)

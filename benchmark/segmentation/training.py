@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import Runner
@@ -135,4 +136,5 @@ def _loader(
         num_workers=settings.num_workers,
         persistent_workers=settings.num_workers > 0,
         collate_fn=pseudo_collate,
+        pin_memory=torch.cuda.is_available(),
     )

@@ -1,0 +1,105 @@
+"""What keeps a GPU busy: images drawn ahead by threads, and losses read a step late."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from benchmark.device import device
+from benchmark.errors import BenchmarkError
+
+MOST_THREADS = 16
+
+Made = TypeVar("Made")
+
+
+def drawing_threads() -> int:
+    """Return how many threads draw images beside the step: a GPU's share of the CPU's cores.
+
+    None where the CPU computes the step itself: there is nothing to wait for.
+    """
+    if device().type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(MOST_THREADS, (cores or 1) // torch.cuda.device_count()))
+
+
+def made_ahead(
+    make: Callable[[int], Made], numbers: Iterable[int], *, threads: int, ahead: int
+) -> Iterator[Made]:
+    """Yield ``make(number)`` in order; ``threads`` of them make up to ``ahead`` more meanwhile.
+
+    With no threads each is made when it is asked for. What ``make`` raises is raised in its turn.
+    """
+    if not threads:
+        yield from map(make, numbers)
+        return
+    waiting: deque[Future[Made]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="draw") as pool:
+        try:
+            for number in numbers:
+                waiting.append(pool.submit(make, number))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
+
+
+class LossReader:
+    """Reads each step's loss and stops a training that has gone astray.
+
+    On a GPU a loss is read when the step after it is under way: reading it at once would have the
+    device wait for the host in every step. On a CPU it is there at once.
+    """
+
+    def __init__(self, late: int | None = None) -> None:
+        """Read losses ``late`` steps after they were taken; by default 1 on a GPU, else 0."""
+        self._late = (1 if device().type == "cuda" else 0) if late is None else late
+        self._waiting: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+        self.last = math.nan
+
+    def take(self, step: int, loss: Tensor) -> None:
+        """Take the loss of ``step``; BenchmarkError where one that is read now is not finite."""
+        self._waiting.append((step, *_on_host(loss.detach())))
+        self._read_all_but(self._late)
+
+    def read_rest(self) -> None:
+        """Read what was taken and is not read yet, as before a checkpoint is kept."""
+        self._read_all_but(0)
+
+    @property
+    def note(self) -> str:
+        """The last loss that was read, for people; empty before the first."""
+        return "" if math.isnan(self.last) else f"loss {self.last:.3f}"
+
+    def _read_all_but(self, number: int) -> None:
+        while len(self._waiting) > number:
+            step, loss, copied = self._waiting.popleft()
+            if copied is not None:
+                copied.synchronize()
+            self.last = float(loss)
+            if not math.isfinite(self.last):
+                raise BenchmarkError(
+                    f"the loss is {self.last} at step {step + 1}: lower the profile's learning rate"
+                )
+
+
+def _on_host(loss: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+    """Return the loss on the host, and from a GPU the event after which it is there."""
+    if loss.device.type != "cuda":
+        return loss, None
+    copied = torch.cuda.Event()
+    host = torch.empty(loss.shape, dtype=loss.dtype, pin_memory=True)
+    host.copy_(loss, non_blocking=True)
+    copied.record()
+    return host, copied
