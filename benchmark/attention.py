@@ -288,7 +288,7 @@ def build_optimiser(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.O
     """Return SGD with momentum, or AdamW where a profile's slim networks need it."""
     groups = parameter_groups(network, recipe)
     if recipe.optimiser == "adamw":
-        return torch.optim.AdamW(groups, recipe.learning_rate)
+        return torch.optim.AdamW(groups, recipe.learning_rate, fused=True)
     return torch.optim.SGD(
         groups, recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
     )

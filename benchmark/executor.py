@@ -224,7 +224,8 @@ def _at_once(
     with workers:
         while remaining := todo():
             ready = _ready(remaining, workers.running)
-            for stage in chosen(ready, lengths, workers.free, workers.jobs):
+            waiting = [stage for stage in remaining if stage.key not in workers.running]
+            for stage in chosen(ready, waiting, lengths, workers.free, workers.jobs):
                 workers.begin(stage)
             yield from workers.finished()
 

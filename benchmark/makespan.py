@@ -26,7 +26,7 @@ def makespan(stages: Sequence[Stage], seconds: Mapping[str, float], devices: int
     now = 0.0
     while unfinished:
         ready = [stage for stage in waiting if needs[stage.key].isdisjoint(unfinished)]
-        for stage in chosen(ready, lengths, devices - len(running), devices):
+        for stage in chosen(ready, waiting, lengths, devices - len(running), devices):
             heapq.heappush(running, (now + seconds[stage.key], stage.key))
             waiting.remove(stage)
         now = running[0][0]

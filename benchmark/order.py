@@ -6,29 +6,45 @@ from collections.abc import Mapping, Sequence
 
 from benchmark.store import Stage
 
-LOOK_AHEAD = 2
-"""Ready stages a worker to choose among: more would finish no row of a long table before its end,
-one would leave all workers but one idle while the last row is made."""
+TRAININGS = {"attention", "refinement", "segmentation", "saliency_network"}
+"""The stages that train a network."""
+TRAINING = 10
+"""What a training counts, another stage 1: the whole of a row's other stages take about as long."""
 
 
 def chain_lengths(stages: Sequence[Stage]) -> dict[str, int]:
-    """Return, by key, of how many stages the longest chain is that begins with each.
+    """Return, by key, what the longest chain counts that begins with each.
 
     ``stages``: inputs before what rests on them.
     """
-    lengths = {stage.key: 1 for stage in stages}
+    lengths = {stage.key: _counts(stage) for stage in stages}
     for stage in reversed(stages):
         for upstream in stage.inputs.values():
             if upstream.key in lengths:
-                lengths[upstream.key] = max(lengths[upstream.key], 1 + lengths[stage.key])
+                behind = _counts(upstream) + lengths[stage.key]
+                lengths[upstream.key] = max(lengths[upstream.key], behind)
     return lengths
 
 
-def chosen(ready: Sequence[Stage], lengths: Mapping[str, int], free: int, jobs: int) -> list[Stage]:
+def chosen(
+    ready: Sequence[Stage],
+    waiting: Sequence[Stage],
+    lengths: Mapping[str, int],
+    free: int,
+    jobs: int,
+) -> list[Stage]:
     """Return which of the ``ready`` stages to begin on ``free`` of ``jobs`` workers.
 
-    Those with the longest chain behind them, so that no worker is left with a whole row at the
-    end, but only among the first few: rows are finished in about the order of the table.
+    As they come, so that the rows of a long table are finished one after another. But where the
+    longest chain would soon outlast the rest, the longest first: else one worker would be left with
+    a whole row at the end. ``waiting``: all stages that are not begun, the ready ones among them.
     """
-    near = ready[: LOOK_AHEAD * jobs]
-    return sorted(near, key=lambda stage: -lengths[stage.key])[:free]
+    rest = sum(map(_counts, waiting)) / jobs
+    longest = max((lengths[stage.key] for stage in ready), default=0)
+    if rest - longest < TRAINING:
+        return sorted(ready, key=lambda stage: -lengths[stage.key])[:free]
+    return list(ready[:free])
+
+
+def _counts(stage: Stage) -> int:
+    return TRAINING if stage.name in TRAININGS else 1

@@ -17,7 +17,7 @@ model = dict(
 optim_wrapper = dict(
     _delete_=True,
     type="OptimWrapper",
-    optimizer=dict(type="AdamW", lr=3e-4, weight_decay=1e-3),
+    optimizer=dict(type="AdamW", fused=True, lr=3e-4, weight_decay=1e-3),
     paramwise_cfg=dict(custom_keys=dict(decode_head=dict(lr_mult=5.0))),
 )
 default_hooks = dict(checkpoint=dict(interval=200))
