@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from filelock import Timeout
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -22,6 +24,12 @@ Stand = Literal["running", "failed", "stopped", "waiting", "cached", "stale", "n
 """Where a stage stands; a stopped one was interrupted and goes on from its checkpoints."""
 
 STYLES = {"running": "green", "failed": "red", "stopped": "yellow", "cached": "dim"}
+
+
+OPEN: tuple[Stand, ...] = ("running", "failed", "stopped", "waiting")
+"""What a live view shows, in this order; all else is only counted."""
+EVERY, QUIET = 2.0, 10.0
+"""Seconds between two looks at a store; and until a run where nothing happens has ended."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +69,56 @@ def stage_statuses(targets: Sequence[Stage], store: Store) -> list[StageStatus]:
 
 def print_statuses(statuses: Sequence[StageStatus]) -> None:
     """Print the stages as a table, and how many there are of each kind."""
+    console = Console()
+    console.print(_grid(statuses))
+    console.print(_counted(statuses))
+
+
+def watch_statuses(
+    look: Callable[[], Sequence[StageStatus]],
+    *,
+    console: Console | None = None,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Show what is under way and what waits until all is made, or nothing is made any more.
+
+    A terminal shows it in place, as many stages as fit; elsewhere each change of the numbers is a
+    line.
+    """
+    console = console or Console()
+    shown, quiet = "", 0.0
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            statuses = look()
+            counts = _counted(statuses)
+            if console.is_terminal:
+                live.update(_open_stages(statuses, console.height), refresh=True)
+            elif counts != shown:
+                console.print(counts)
+            shown = counts
+            running = any(status.stand == "running" for status in statuses)
+            quiet = 0.0 if running else quiet + EVERY
+            if not any(status.stand in OPEN for status in statuses) or quiet > QUIET:
+                return
+            sleep(EVERY)
+
+
+def _open_stages(statuses: Sequence[StageStatus], height: int) -> Group:
+    found = [status for status in statuses if status.stand in OPEN]
+    found.sort(key=lambda status: OPEN.index(status.stand))
+    return Group(_grid(found[: max(1, height - 4)]), _counted(statuses))
+
+
+def _grid(statuses: Sequence[StageStatus]) -> Grid:
     grid = Grid("stage", "state", "so far", "for", "by", box=None, pad_edge=False)
     for status in statuses:
         grid.add_row(*_cells(status), style=STYLES.get(status.stand))
-    console = Console()
-    console.print(grid)
+    return grid
+
+
+def _counted(statuses: Sequence[StageStatus]) -> str:
     counts = Counter(status.stand for status in statuses)
-    console.print(", ".join(f"{number} {stand}" for stand, number in counts.items()))
+    return ", ".join(f"{number} {stand}" for stand, number in counts.items())
 
 
 def _recorded(stage: Stage, store: Store) -> State:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from benchmark.executor import execute
 from benchmark.progress import SilentProgress
-from benchmark.status import print_statuses, stage_statuses
+from benchmark.status import (
+    EVERY,
+    QUIET,
+    StageStatus,
+    print_statuses,
+    stage_statuses,
+    watch_statuses,
+)
 from benchmark.store import Metrics, Stage, Store, Workspace
 from benchmark.under_way import SignedProgress, read_sign
 
@@ -132,3 +141,48 @@ def test_what_no_target_needs_is_not_waited_for(tmp_path: Path) -> None:
 def test_a_sign_that_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "sign.json").write_text(text)
     assert read_sign(tmp_path / "sign.json") is None
+
+
+class Watched:
+    """A run of three stages that is looked at again and again, and the screen it is shown on."""
+
+    def __init__(self, looks: list[list[str]], terminal: bool) -> None:
+        self.looks = looks
+        self.console = Console(
+            file=io.StringIO(), force_terminal=terminal, width=80, height=6, color_system=None
+        )
+        self.slept: list[float] = []
+
+    def look(self) -> list[StageStatus]:
+        stands = self.looks[min(len(self.slept), len(self.looks) - 1)]
+        return [
+            StageStatus(stage, stand)  # type: ignore[arg-type]
+            for stage, stand in zip(stages().values(), stands, strict=True)
+        ]
+
+    def shown(self) -> str:
+        watch_statuses(self.look, console=self.console, sleep=self.slept.append)
+        assert isinstance(self.console.file, io.StringIO)
+        return self.console.file.getvalue()
+
+
+def test_a_watched_run_is_a_line_a_change_and_ends_with_its_last_stage() -> None:
+    begun = ["running", "waiting", "waiting"]
+    watched = Watched([begun, begun, ["cached", "running", "running"], ["cached"] * 3], False)
+    lines = ["1 running, 2 waiting", "1 cached, 2 running", "3 cached"]
+    assert watched.shown().split("\n") == [*lines, ""]
+    assert watched.slept == [EVERY] * 3
+
+
+def test_a_terminal_shows_what_is_open_as_far_as_it_fits() -> None:
+    shown = Watched([["cached", "waiting", "running"], ["cached"] * 3], True).shown()
+    first = shown.split("3 cached")[0]
+    assert first.index("other [red]") < first.index("second")
+    assert "first" not in first
+    assert "1 cached, 1 waiting, 1 running" in first
+
+
+def test_a_watch_ends_where_a_run_has_failed_and_nothing_is_made_any_more() -> None:
+    watched = Watched([["running", "waiting", "waiting"], ["failed", "waiting", "waiting"]], False)
+    assert "1 failed, 2 waiting" in watched.shown()
+    assert sum(watched.slept) == EVERY + QUIET

@@ -203,14 +203,23 @@ def status(
     given: Given,
     seeds: Seeds = 1,
     store: StoreFolder = Path("store"),
+    live: Annotated[
+        bool, typer.Option("--live", help="Go on showing what is under way, until the run ends.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show where each stage of a run stands: how far, since when and by whom it is being made."""
+    if live and as_json:
+        raise BenchmarkError("--live is for people: leave out --json")
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds))
     from benchmark.plan import union_of_targets
-    from benchmark.status import print_statuses, stage_statuses
+    from benchmark.status import print_statuses, stage_statuses, watch_statuses
 
-    found = stage_statuses(union_of_targets(plans), open_store(store))
+    targets, opened = union_of_targets(plans), open_store(store)
+    if live:
+        watch_statuses(lambda: stage_statuses(targets, opened))
+        return
+    found = stage_statuses(targets, opened)
     if as_json:
         print_json([one.to_json() for one in found])
     else:
