@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -18,6 +19,12 @@ _CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16")
 def device() -> torch.device:
     """Return the GPU where there is one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def choose_deterministic_algorithms() -> None:
+    """Have torch take deterministic algorithms alone; operations that have none raise then."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses cuBLAS
+    torch.use_deterministic_algorithms(True)
 
 
 def on_device(array: NDArray[np.generic]) -> torch.Tensor:

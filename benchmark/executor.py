@@ -19,6 +19,7 @@ from benchmark.order import chain_lengths, chosen
 from benchmark.patience import alarmed
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
+from benchmark.seeding import is_deterministic
 from benchmark.store import Metrics, Record, Stage, State, Store, Workspace, is_disk_full
 from benchmark.termination import Terminated, terminable, undisturbed
 from benchmark.under_way import SignedProgress
@@ -282,6 +283,10 @@ def _run(
     patience: float | None,
 ) -> None:
     """Call the stage function and commit what it made; the caller holds the lock."""
+    if is_deterministic():
+        from benchmark.device import choose_deterministic_algorithms  # imports torch
+
+        choose_deterministic_algorithms()
     signed = SignedProgress(store.sign_path(stage), progress)
     workspace = store.prepare(stage, signed)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()

@@ -19,6 +19,8 @@ from types import TracebackType
 
 import psutil
 
+from benchmark.seeding import is_deterministic
+
 SOURCE = Path(__file__).resolve()
 
 # Import name -> the distributions that provide it, in the order they are looked for.
@@ -151,6 +153,7 @@ def environment() -> dict[str, str]:
         "device": _device(),
         "threads": _threads(),
         "bfloat16": _bfloat16(),
+        "deterministic": "asked for" if is_deterministic() else "as the device is",
         **versions,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,12 @@ from torch import nn
 from benchmark import device as device_module
 from benchmark.backbones import build_backbone
 from benchmark.device import full_precision, has_fast_bfloat16, mixed_precision
+from benchmark.executor import execute
 from benchmark.method import Batch, Head, Precision
+from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
+from benchmark.seeding import is_deterministic
+from benchmark.store import Stage, Store, Workspace
 
 HEAD = Head(width=0.125, init_gain=4.0)
 
@@ -70,3 +75,31 @@ def test_losses_and_gradients_agree_with_float32(
     assert not torch.equal(gradient, expected)  # it is another arithmetic
     cosine = nn.functional.cosine_similarity(gradient, expected, dim=0)
     assert cosine > 0.95
+
+
+@pytest.mark.parametrize(("value", "wanted"), [("1", True), ("0", False), ("", False)])
+def test_stages_use_deterministic_algorithms_where_the_environment_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, wanted: bool
+) -> None:
+    monkeypatch.setenv("WSSS_DETERMINISTIC", value)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    assert is_deterministic() == wanted
+    found = []
+
+    def attention(work: Workspace) -> dict[str, int]:
+        found.append(torch.are_deterministic_algorithms_enabled())
+        return {}
+
+    stage = Stage("attention", {}, label="attention")
+    try:
+        records = execute(
+            [stage],
+            Store(tmp_path / "store"),
+            {"attention": attention},
+            SilentProgress(),
+            announce=print,
+        )
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert found == [wanted]
+    assert (records[stage.key].environment["deterministic"] == "asked for") == wanted
