@@ -66,9 +66,22 @@ def check(
     manifest: Annotated[
         Path | None, typer.Option(help="With --profile: write the sha256 of every file there.")
     ] = None,
+    download: Annotated[
+        bool,
+        typer.Option(
+            "--download", help="With --profile: fetch VOC 2012 and SBD into the folder first."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Check every image, mask and label of a folder; exit 1 if anything is wrong."""
+    if download and profile != "paper":
+        raise BenchmarkError("--download goes with --profile paper: only VOC 2012 can be fetched")
+    if download:
+        from benchmark.data.download import download_voc
+        from benchmark.progress import make_progress
+
+        download_voc(folder, make_progress(as_json))
     if profile is not None:
         _check_paper(
             folder, Given(profile=profile, weights=weights, saliency=saliency), manifest, as_json

@@ -1,6 +1,6 @@
 """Is a folder VOC 2012 as the papers use it? Tells what is missing, and where it is to be had.
 
-Nothing is downloaded: most of it asks for an agreement or a registration first.
+Nothing is downloaded here: ``benchmark.data.download`` fetches what asks for no registration.
 """
 
 from __future__ import annotations
