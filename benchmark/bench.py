@@ -255,10 +255,17 @@ def _scaling() -> Sequence[Measurement]:
     return scaling()
 
 
+def _growth() -> Sequence[Measurement]:
+    from benchmark.bench_growth import growth
+
+    return growth()
+
+
 GROUPS: dict[str, Callable[[str], Sequence[Measurement]]] = {
     "scoring": lambda profile: scoring(),
     "crf": lambda profile: crf(),
     "loading": lambda profile: loading(),
     "steps": _steps,
+    "growth": lambda profile: _growth(),
     "scaling": lambda profile: _scaling(),
 }

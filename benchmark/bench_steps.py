@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from benchmark.attention import LabelledImages, Trainer
 from benchmark.backbones import build_backbone
@@ -19,7 +20,7 @@ from benchmark.device import device
 from benchmark.flops import VOC_IMAGE, training_step_flops
 from benchmark.method import Batch, Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, load_profile
-from benchmark.progress import SilentProgress
+from benchmark.progress import SilentProgress, duration
 from benchmark.registry import build_method, parse_options
 from benchmark.seeding import derive
 from benchmark.tables import load_table
@@ -35,7 +36,8 @@ CLASSES = 20
 class StepTimes:
     """A method's training step: with several trainings one step of each, summed.
 
-    ``operations``: floating-point ones of a mean step (``benchmark.flops``).
+    ``operations``: floating-point ones of a mean step (``benchmark.flops``). ``iterations``: of
+    the profile's schedule, or where it follows the papers, of the method's.
     """
 
     method: str
@@ -44,6 +46,12 @@ class StepTimes:
     loader_seconds: float
     resident_seconds: float
     operations: float
+    iterations: int
+
+    @property
+    def training_seconds(self) -> float:
+        """The whole schedule at the speed of the loader's steps."""
+        return self.iterations * self.loader_seconds
 
     @property
     def ratio(self) -> float:
@@ -63,6 +71,7 @@ class StepTimes:
             "from a resident batch": f"{self.resident_seconds:.3g} s",
             "ratio": f"{self.ratio:.2f}",
             "TFLOP/s": f"{self.tflops:.3g}",
+            "whole training": f"{self.iterations} steps: {duration(self.training_seconds)}",
         }
 
     def to_json(self) -> dict[str, Any]:
@@ -72,6 +81,7 @@ class StepTimes:
             **dataclasses.asdict(self),
             "ratio": self.ratio,
             "tflops": self.tflops,
+            "training_seconds": self.training_seconds,
         }
 
 
@@ -102,11 +112,8 @@ def steps(
 def _measured(
     name: str, config: Mapping[str, Any], size: tuple[int, int], block: int, rounds: int
 ) -> StepTimes:
-    method = build_method(config["method"], config["options"])
+    method, network = untrained(config)
     recipe: TrainingRecipe = parse_options("recipe", TrainingRecipe, config["recipe"])
-    described = config["backbone"]
-    backbone = build_backbone(described["architecture"], **described["options"])
-    network = method.network(backbone, CLASSES, Head(**described["head"])).to(device())
     with tempfile.TemporaryDirectory(prefix="wsss_bench_") as scratch:
         trainer = _TimedTrainer(
             _noise(2 * recipe.batch_size, size, method),
@@ -125,7 +132,17 @@ def _measured(
         loader_seconds=trainer.loader_seconds,
         resident_seconds=trainer.resident_seconds,
         operations=training_step_flops(config),
+        iterations=recipe.iterations,
     )
+
+
+def untrained(config: Mapping[str, Any]) -> tuple[Method, nn.Module]:
+    """Return the method of an attention stage's config and its network with random weights."""
+    method = build_method(config["method"], config["options"])
+    described = config["backbone"]
+    backbone = build_backbone(described["architecture"], **described["options"])
+    network: nn.Module = method.network(backbone, CLASSES, Head(**described["head"]))
+    return method, network.to(device())
 
 
 class _TimedTrainer(Trainer):

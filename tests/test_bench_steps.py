@@ -16,13 +16,16 @@ from benchmark.bench_steps import StepTimes, _TimedTrainer, steps
 from benchmark.method import Batch, TrainingRecipe
 from benchmark.progress import SilentProgress
 
-TIMES = StepTimes("cam", "CPU", 16, loader_seconds=0.5, resident_seconds=0.45, operations=1e12)
+TIMES = StepTimes(
+    "cam", "CPU", 16, loader_seconds=0.5, resident_seconds=0.45, operations=1e12, iterations=25_000
+)
 
 
-def test_the_ratio_is_what_is_left_of_the_speed_and_the_rate_that_of_the_real_step() -> None:
+def test_the_ratio_is_what_is_left_of_the_speed_and_the_rest_is_of_the_real_step() -> None:
     assert TIMES.ratio == pytest.approx(0.9)
     assert TIMES.tflops == 2.0
     assert TIMES.shown()["ratio"] == "0.90"
+    assert TIMES.shown()["whole training"] == "25000 steps: 3 h 28 min"
     found = TIMES.to_json()
     assert (found["group"], found["ratio"], found["tflops"]) == ("steps", TIMES.ratio, 2.0)
 
