@@ -39,7 +39,7 @@ def chosen(
     longest chain would soon outlast the rest, the longest first: else one worker would be left with
     a whole row at the end. ``waiting``: all stages that are not begun, the ready ones among them.
     """
-    rest = sum(map(_counts, waiting)) / jobs
+    rest = sum(map(_counts, waiting)) / max(jobs, 1)  # a cluster may have no worker yet
     longest = max((lengths[stage.key] for stage in ready), default=0)
     if rest - longest < TRAINING:
         return sorted(ready, key=lambda stage: -lengths[stage.key])[:free]

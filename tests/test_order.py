@@ -77,6 +77,11 @@ def test_three_rows_keep_two_workers_busy_to_the_end() -> None:
     assert makespan(rows(3), 2)[0] <= 1 + 36 + SECONDS["maps"]
 
 
+def test_a_cluster_without_workers_begins_nothing() -> None:
+    stage = Stage("attention", {}, label="attention")
+    assert chosen([stage], [stage], chain_lengths([stage]), 0, 0) == []
+
+
 def test_the_first_rows_of_a_long_table_are_finished_long_before_its_end() -> None:
     time, finished = makespan(rows(20), 2)
     assert time < 260

@@ -33,7 +33,7 @@ def version(wanted: bool) -> None:
 
 
 def list_(what: Listed, as_json: Json = False) -> None:
-    """List what there is, plugins included: tables, methods, label recipes ..."""
+    """List what there is, plugins included: tables, methods, label recipes and so on."""
     from benchmark.listing import listed, print_listed
 
     rows = listed(what.value)

@@ -33,6 +33,8 @@ CARD_MEANINGS: Mapping[str, str] = {
     "threshold_policy": "`fixed`, `tuned` or `oracle`, see below",
     "scales": "sizes of the image whose predictions are summed",
     "flip": "whether the mirror image is predicted too",
+    "views": "what is joined over scales and mirror images: `probabilities`, or sums of `logits`; and "
+    "the side of the squares that images are warped to",
     "crf": "whether a DenseCRF follows the prediction",
     "network": "of the segmentation, or what the maps come from",
     "initial_weights": "what the networks had seen before",
@@ -134,7 +136,8 @@ def values(hint: Any) -> str:
         return ", ".join(f"`{one}`" for one in arguments)
     if origin is typing.Annotated:
         words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-        bounds = [vars_of(bound) for extra in arguments[1:] for bound in extra.metadata]
+        extras = [getattr(extra, "metadata", ()) for extra in arguments[1:]]
+        bounds = [vars_of(bound) for extra in extras for bound in extra]
         limits = [f"{words[name]} {value}" for bound in bounds for name, value in bound.items()]
         return " and ".join([values(arguments[0]), *limits])
     if origin in (typing.Union, types.UnionType):

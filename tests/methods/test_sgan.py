@@ -15,6 +15,7 @@ from benchmark.attention import LabelledImages, Trainer, learning_rate, paramete
 from benchmark.backbones import build_backbone
 from benchmark.data.augment import View
 from benchmark.errors import BenchmarkError
+from benchmark.feeding import LossReader
 from benchmark.method import Batch, Head, TrainingRecipe
 from benchmark.progress import SilentProgress
 from methods.sgan import (
@@ -548,11 +549,19 @@ class Watched(Trainer):
         self.states.append(copied(network))
         super().run(network, losses, **options)
 
-    def _step(self, network: Any, losses: Any, optimiser: Any, step: int, batch: Batch) -> float:
+    def _step(
+        self,
+        network: Any,
+        losses: Any,
+        optimiser: Any,
+        step: int,
+        batch: Batch,
+        reader: LossReader,
+    ) -> None:
         if self.stop_after is not None and len(self.steps) == self.stop_after:
             raise KeyboardInterrupt
         self.steps.append((self.runs[-1][0], step))
-        return super()._step(network, losses, optimiser, step, batch)
+        super()._step(network, losses, optimiser, step, batch, reader)
 
 
 def copied(network: nn.Module) -> dict[str, Tensor]:

@@ -31,7 +31,8 @@ from benchmark.report.context import (
     write_context,
 )
 from benchmark.report.sheet import heat_overlay
-from benchmark.stages.data import backbone, scenes
+from benchmark.stages.data import scenes
+from benchmark.stages.initial_weights import backbone
 from benchmark.stages.inputs import attention_network, dataset_of
 from benchmark.store import Metrics, Store, Workspace
 from benchmark.tables import load_table
