@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,11 @@ from benchmark.store import Stage
 
 MEMORY_PER_WORKER = 2_000_000_000
 """Bytes; twice what a stage of the scenes takes."""
+
+LOW_MEMORY = 0.05
+"""The share of the machine's memory that must stay free: else the system picks what it kills."""
+WATCH = 1.0
+"""Seconds between two looks at the memory."""
 
 GRACE = 20.0
 """Seconds that a process gets to clean up before it is killed."""
@@ -52,6 +58,7 @@ class _Worker:
     environment: Mapping[str, str]
     screen: Screen
     stage: Stage | None = None
+    held: int = 0  # bytes, when it was killed to save the others
 
 
 class Workers:
@@ -75,6 +82,7 @@ class Workers:
         self._environments = _environments(jobs) if environments is None else environments
         self._workers: list[_Worker] = []
         self._hung: set[str] = set()  # the keys of the stages that have hung once
+        self._looked = 0.0
 
     def __enter__(self) -> Workers:
         return self
@@ -115,10 +123,12 @@ class Workers:
         After ``timeout`` seconds in which nothing did, nothing is yielded.
 
         A process that dies is replaced, and its stage has failed with ProcessDied; one that was
-        ended because its stage hung is begun once more first.
+        ended because its stage hung is begun once more first. Where the machine's memory runs out
+        the process that holds the most is killed, before the system kills any.
         """
         busy = {worker.connection: worker for worker in self._workers if worker.stage is not None}
-        for connection in wait(list(busy), timeout):
+        self._save_memory(list(busy.values()))
+        for connection in wait(list(busy), WATCH if timeout is None else min(timeout, WATCH)):
             worker = busy[connection]  # type: ignore[index]
             stage = worker.stage
             assert stage is not None
@@ -134,7 +144,7 @@ class Workers:
                     self._announce(f"{stage.label}: no progress for too long; trying once more")
                     self.begin(stage)
                 else:
-                    yield stage, _died(stage, worker.process.exitcode)
+                    yield stage, _died(stage, worker)
                 continue
             if kind == "made":
                 worker.stage = None
@@ -147,6 +157,18 @@ class Workers:
                 self._announce(values[0])
             else:
                 worker.screen.show(kind, *values)
+
+    def _save_memory(self, busy: Sequence[_Worker]) -> None:
+        if not busy or time.monotonic() - self._looked < WATCH:
+            return
+        self._looked = time.monotonic()
+        memory = psutil.virtual_memory()
+        if memory.available >= LOW_MEMORY * memory.total:
+            return
+        largest = max(busy, key=lambda worker: _held(worker.process.pid))
+        if (held := _held(largest.process.pid)) > MEMORY_PER_WORKER:  # else others fill the memory
+            largest.held = held
+            largest.process.kill()
 
     def _start(self) -> _Worker:
         context = multiprocessing.get_context("spawn")
@@ -161,7 +183,21 @@ class Workers:
         return worker
 
 
-def _died(stage: Stage, status: int | None) -> BenchmarkError:
+def _held(process: int | None) -> int:
+    """Return the bytes that a process holds in memory; 0 where it is gone."""
+    try:
+        return int(psutil.Process(process).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def _died(stage: Stage, worker: _Worker) -> BenchmarkError:
+    status = worker.process.exitcode
+    if worker.held:
+        return ProcessDied(
+            f"{stage.label}: the machine's memory ran out, and its process held "
+            f"{worker.held / 1e9:.1f} GB: it was killed, finished stages are kept"
+        )
     if status == HUNG:
         return BenchmarkError(
             f"{stage.label}: no progress for longer than the stage timeout, twice; its process "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections import Counter
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark import workers
 from benchmark.errors import BenchmarkError
 from benchmark.executor import execute
 from benchmark.progress import SilentProgress
@@ -94,6 +96,60 @@ def test_an_error_of_ours_keeps_its_traceback(tmp_path: Path) -> None:
 def test_a_process_that_dies_is_told_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"^fatal: its process ended with status -9 .*--jobs"):
         made([Stage("deadly", {}, label="fatal")], tmp_path / "store")
+
+
+class FullMemory:
+    """A machine that has hardly any memory left once ``begun`` exists; then there is room again."""
+
+    total = 100
+
+    def __init__(self, begun: Path) -> None:
+        self.begun = begun
+        self.looks = 0
+
+    def __call__(self) -> FullMemory:
+        return self
+
+    @property
+    def available(self) -> int:
+        self.looks += self.begun.exists()
+        return 4 if self.looks == 1 else 50
+
+
+def test_where_memory_runs_out_what_holds_the_most_is_killed_and_the_rest_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = tmp_path / "begun"
+    monkeypatch.setattr(workers.psutil, "virtual_memory", FullMemory(begun))
+    monkeypatch.setattr(workers, "MEMORY_PER_WORKER", 250_000_000)
+    inputs = firsts()
+    leaking = Stage("leaking", {}, {}, {"begun": str(begun)}, "the leaking one")
+    failures: list[str] = []
+    records = execute(
+        [leaking, Stage("both", {}, inputs)],
+        Store(tmp_path / "store"),
+        FUNCTIONS,
+        SilentProgress(),
+        jobs=2,
+        announce=print,
+        set_aside=lambda stage, error: failures.append(str(error)),
+    )
+    assert len(records) == 4
+    (told,) = failures
+    assert re.fullmatch(
+        r"the leaking one: the machine's memory ran out, and its process held 0\.[3-9] GB: "
+        "it was killed, finished stages are kept",
+        told,
+    )
+
+
+def test_a_full_memory_that_no_stage_fills_kills_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = FullMemory(tmp_path)
+    monkeypatch.setattr(FullMemory, "available", 4)
+    monkeypatch.setattr(workers.psutil, "virtual_memory", full)
+    assert len(made([Stage("both", {}, firsts())], tmp_path / "store")) == 4
 
 
 def test_what_fails_or_dies_is_set_aside_and_the_rest_is_made(tmp_path: Path) -> None:

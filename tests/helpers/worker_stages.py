@@ -56,6 +56,14 @@ def endless(work: Workspace) -> Metrics:
     return {}
 
 
+def leaking(work: Workspace) -> Metrics:
+    """Fills 300 MB and waits for its end."""
+    held = bytearray(300_000_000)
+    work.locations["begun"].write_text(str(len(held)))
+    time.sleep(60)
+    return {}
+
+
 FUNCTIONS = {
     "first": first,
     "meeting": meeting,
@@ -63,4 +71,5 @@ FUNCTIONS = {
     "bad": bad,
     "deadly": deadly,
     "endless": endless,
+    "leaking": leaking,
 }
