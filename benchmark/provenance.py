@@ -25,6 +25,7 @@ SOURCE = Path(__file__).resolve()
 
 # Import name -> the distributions that provide it, in the order they are looked for.
 DISTRIBUTIONS = {
+    "benchmark": ("wsss-benchmark",),
     "torch": ("torch",),
     "torchvision": ("torchvision",),
     "mmseg": ("onedl-mmsegmentation", "mmsegmentation"),

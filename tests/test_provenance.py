@@ -148,6 +148,7 @@ def test_the_environment_names_versions_without_importing_them() -> None:
     found = environment()
     assert found["torch"] == metadata.version("torch")
     assert found["python"] == sys.version.split()[0]
+    assert found["benchmark"] == f"wsss-benchmark {metadata.version('wsss-benchmark')}"
     assert found["mmseg"].split()[-1] == installed_version("mmseg").split()[-1]  # type: ignore[union-attr]
     program = (
         "import sys, benchmark.executor, benchmark.store, benchmark.progress\n"
