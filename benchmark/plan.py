@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
@@ -19,7 +20,6 @@ from benchmark.report.card import ProtocolCard
 from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
 from benchmark.user_files import UserFiles
-from benchmark.without_files import GraphWithoutFiles
 
 
 @dataclass(frozen=True)

@@ -178,7 +178,7 @@ def _print_hours(
     finished_too: bool,
     as_json: bool,
 ) -> None:
-    from benchmark.hours import check_rate, hours_markdown, parse_devices, table_hours
+    from benchmark.costs.hours import check_rate, hours_markdown, parse_devices, table_hours
     from benchmark.progress import make_progress
 
     check_rate(tflops)

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmark import bench, bench_scaling
-from benchmark.bench_scaling import Scaling, scaled
+from benchmark import bench
+from benchmark.bench import scaling as bench_scaling
+from benchmark.bench import steps
+from benchmark.bench.scaling import Scaling, scaled
 from benchmark.progress import SilentProgress
 from benchmark.store import Stage, Store
 
@@ -97,8 +99,8 @@ def test_the_small_plan_has_every_method_and_few_steps(monkeypatch: pytest.Monke
 def test_groups_are_measured_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Scaling(1, 1, 1.0, 1.0, 1.0)
     asked: list[str] = []
-    monkeypatch.setitem(bench.GROUPS, "scaling", lambda profile: [found])
-    monkeypatch.setitem(bench.GROUPS, "steps", lambda profile: asked.append(profile) or [found])
+    monkeypatch.setattr(bench_scaling, "scaling", lambda: [found])
+    monkeypatch.setattr(steps, "steps", lambda profile: asked.append(profile) or [found])
     measured = bench.run_benchmarks(["scaling", "steps"], SilentProgress(), "paper")
     assert measured == [[found], [found]]
     assert asked == ["paper"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark import bench, metrics
+from benchmark.bench import compared
 from benchmark.errors import BenchmarkError
 from benchmark.progress import SilentProgress
 
@@ -20,17 +21,17 @@ def test_the_sides_take_turns_and_the_median_of_the_counted_rounds_is_kept(
     # the uncounted round reads the clock at the two beginnings; then ours 1, 9, 3, theirs 2, 4, 6
     steps = [0, 0, 0, 1, 0, 2, 0, 9, 0, 4, 0, 3, 0, 6]
     clock = itertools.accumulate(steps)
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(compared.time, "perf_counter", lambda: float(next(clock)))
 
     def side(name: str) -> Callable[[], None]:
         return lambda: calls.append(name)
 
-    assert bench._in_turns(side("ours"), side("theirs"), rounds=3) == (3.0, 4.0)
+    assert compared._in_turns(side("ours"), side("theirs"), rounds=3) == (3.0, 4.0)
     assert calls == ["ours", "theirs"] * 4
 
 
 def test_a_figure_says_how_many_times_ours_is_as_fast() -> None:
-    figure = bench.Figure("scoring", "masks/s", 300.0, 20.0, "the plain way")
+    figure = compared.Figure("scoring", "masks/s", 300.0, 20.0, "the plain way")
     assert figure.ratio == 15.0
     assert figure.shown() == {
         "what": "scoring",
@@ -42,8 +43,8 @@ def test_a_figure_says_how_many_times_ours_is_as_fast() -> None:
 
 
 def test_scoring_agrees_with_mmsegmentation(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "ROUNDS", 1)
-    (figure,) = bench.scoring(masks=2)
+    monkeypatch.setattr(compared, "ROUNDS", 1)
+    (figure,) = compared.scoring(masks=2)
     assert figure.ours > 0
     assert figure.reference > 0
 
@@ -54,12 +55,12 @@ def test_a_scorer_that_disagrees_is_not_timed(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(metrics, "confusion_counts", wrong)
     with pytest.raises(AssertionError, match="disagree"):
-        bench.scoring(masks=2)
+        compared.scoring(masks=2)
 
 
 def test_every_group_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "SIZE", (24, 32))
-    figures = [*bench.crf(images=2), *bench.loading(images=2, epochs=1)]
+    monkeypatch.setattr(compared, "SIZE", (24, 32))
+    figures = [*compared.crf(images=2), *compared.loading(images=2, epochs=1)]
     assert [figure.unit for figure in figures] == ["images/s", "images/s", "views/s"]
     assert all(figure.ours > 0 and figure.reference > 0 for figure in figures)
 

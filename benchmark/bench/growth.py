@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.attention import LabelledImages, attention_maps
-from benchmark.bench_steps import CLASSES, TABLE, untrained
+from benchmark.bench.steps import CLASSES, TABLE, untrained
+from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.crf import WIDE_CRF, CrfJob, crf_many
 from benchmark.metrics import confusion_counts
 from benchmark.profiles import load_profile
@@ -21,7 +22,6 @@ from benchmark.proxy.threshold import background_threshold
 from benchmark.seeding import derive
 from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
-from benchmark.without_files import GraphWithoutFiles
 
 NUMBERS = (500, 1000, 3000)
 PRESENT = (1, 2, 4, 8)

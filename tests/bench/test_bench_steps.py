@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import bench_steps
 from benchmark.attention import LabelledImages
-from benchmark.bench_steps import StepTimes, _TimedTrainer, steps
+from benchmark.bench import steps as bench_steps
+from benchmark.bench.steps import StepTimes, _TimedTrainer, steps
 from benchmark.method import Batch, TrainingRecipe
 from benchmark.progress import SilentProgress
 

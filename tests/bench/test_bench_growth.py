@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from benchmark import bench, bench_growth
-from benchmark.bench_growth import Growth, growth
+from benchmark import bench
+from benchmark.bench import growth as bench_growth
+from benchmark.bench.growth import Growth, growth
 from benchmark.progress import SilentProgress
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import cli, flops
-from benchmark.errors import BenchmarkError
-from benchmark.hours import (
+from benchmark.costs.hours import (
     Cost,
     TableHours,
     hours_markdown,
@@ -21,6 +20,7 @@ from benchmark.hours import (
     stage_cost,
     table_hours,
 )
+from benchmark.errors import BenchmarkError
 from benchmark.plan import Plan, make_plan, make_plans
 from benchmark.profiles import load_profile
 from benchmark.progress import SilentProgress

@@ -16,8 +16,9 @@ from torch import nn
 
 from benchmark.attention import LabelledImages, Trainer
 from benchmark.backbones import build_backbone
+from benchmark.costs.flops import VOC_IMAGE, training_step_flops
+from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.device import device
-from benchmark.flops import VOC_IMAGE, training_step_flops
 from benchmark.method import Batch, Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, load_profile
 from benchmark.progress import SilentProgress, duration
@@ -25,7 +26,6 @@ from benchmark.registry import build_method, parse_options
 from benchmark.seeding import derive
 from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
-from benchmark.without_files import GraphWithoutFiles
 
 TABLE = "methods"
 """Has every method in a row."""
@@ -36,8 +36,8 @@ CLASSES = 20
 class StepTimes:
     """A method's training step: with several trainings one step of each, summed.
 
-    ``operations``: floating-point ones of a mean step (``benchmark.flops``). ``iterations``: of
-    the profile's schedule, or where it follows the papers, of the method's.
+    ``operations``: floating-point ones of a mean step (``benchmark.costs.flops``). ``iterations``:
+    of the profile's schedule, or where it follows the papers, of the method's.
     """
 
     method: str

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from benchmark.costs.makespan import longest_chain, makespan
 from benchmark.errors import BenchmarkError
 from benchmark.executor import plan_states, to_make, with_inputs
-from benchmark.makespan import longest_chain, makespan
 from benchmark.plan import Plan, union_of_targets
 from benchmark.progress import Progress
 from benchmark.store import Stage, Store
@@ -129,7 +129,7 @@ def stage_cost(
         return Cost(0.0, "no network")
     if operations_per_second is None:
         return Cost(0.0, "not known")
-    from benchmark.flops import stage_flops  # imports torch
+    from benchmark.costs.flops import stage_flops  # imports torch
 
     operations = stage_flops(stage, images)
     if operations is None:

@@ -1,4 +1,4 @@
-"""How fast the suite is: beside the plain way of doing the same, step by step, and on many cores.
+"""The suite beside the plain way of doing the same.
 
 The two sides take turns, so that a machine whose speed drifts slows both; the medians are shown.
 Every comparison first asserts that both sides give the same answer, where they should.
@@ -10,16 +10,13 @@ import io
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.errors import BenchmarkError
-from benchmark.progress import Progress
-from benchmark.registry import near_name
 from benchmark.seeding import derive
 
 CLASSES = 21
@@ -27,16 +24,6 @@ SIZE = (375, 500)
 ROUNDS = 5
 Image = NDArray[np.uint8]
 Work = Callable[[], Any]
-
-
-class Measurement(Protocol):
-    """What a group measures: something to print for people and for machines."""
-
-    def shown(self) -> dict[str, str]:
-        """Return it in words, by column."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it for machines."""
 
 
 @dataclass(frozen=True)
@@ -67,25 +54,6 @@ class Figure:
     def to_json(self) -> dict[str, Any]:
         """Return the figure for machines."""
         return {**asdict(self), "ratio": self.ratio}
-
-
-def run_benchmarks(
-    names: Sequence[str] | None, progress: Progress, profile: str = "scenes"
-) -> list[list[Measurement]]:
-    """Measure the named groups, or all; BenchmarkError for a name that is none.
-
-    The steps are those of ``profile``. Each group's measurements have the same columns.
-    """
-    for name in names or ():
-        if name not in GROUPS:
-            raise BenchmarkError(near_name("bench group", name, GROUPS))
-    chosen = names or tuple(GROUPS)
-    found: list[list[Measurement]] = []
-    with progress.task("bench", len(chosen)) as task:
-        for name in chosen:
-            found.append(list(GROUPS[name](profile)))
-            task.advance(note=name)
-    return found
 
 
 def _in_turns(ours: Work, reference: Work, rounds: int = ROUNDS) -> tuple[float, float]:
@@ -241,31 +209,3 @@ def _jpeg(image: Image) -> bytes:
     stream = io.BytesIO()
     Pillow.fromarray(image).save(stream, "JPEG", quality=85)
     return stream.getvalue()
-
-
-def _steps(profile: str) -> Sequence[Measurement]:
-    from benchmark.bench_steps import steps
-
-    return steps(profile)
-
-
-def _scaling() -> Sequence[Measurement]:
-    from benchmark.bench_scaling import scaling
-
-    return scaling()
-
-
-def _growth() -> Sequence[Measurement]:
-    from benchmark.bench_growth import growth
-
-    return growth()
-
-
-GROUPS: dict[str, Callable[[str], Sequence[Measurement]]] = {
-    "scoring": lambda profile: scoring(),
-    "crf": lambda profile: crf(),
-    "loading": lambda profile: loading(),
-    "steps": _steps,
-    "growth": lambda profile: _growth(),
-    "scaling": lambda profile: _scaling(),
-}

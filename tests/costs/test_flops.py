@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark import flops
 from benchmark.backbones import VGG16
-from benchmark.flops import counted, stage_flops
+from benchmark.costs import flops
+from benchmark.costs.flops import counted, stage_flops
 from benchmark.graph import StageGraph
 from benchmark.method import Head, TrainingRecipe
 from benchmark.profiles import load_profile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmark.makespan import longest_chain, makespan
+from benchmark.costs.makespan import longest_chain, makespan
 from benchmark.store import Stage
 
 

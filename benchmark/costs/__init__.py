@@ -1,0 +1,1 @@
+"""What tables will cost: stages counted, planned without files, and spread over devices."""
