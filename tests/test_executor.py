@@ -523,7 +523,7 @@ def test_several_failures_are_all_told(kitchen: Kitchen) -> None:
 
 
 def test_nothing_of_a_failed_stage_is_held_while_the_next_is_made(tmp_path: Path) -> None:
-    """Its frames would keep what fills a GPU: one stage out of memory would take all others along."""
+    """Its frames would keep what fills a GPU: all others would be out of memory as well."""
 
     class Network:
         pass

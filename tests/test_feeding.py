@@ -17,6 +17,7 @@ from benchmark.feeding import LossReader, drawing_threads, made_ahead
 from benchmark.method import Batch, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.store import Stage, Store, Workspace
+from benchmark.workers import _environments
 
 RECIPE = TrainingRecipe(
     iterations=6, batch_size=3, learning_rate=0.01, side=(32, 40), crop=32, test_size=32
@@ -59,15 +60,21 @@ def test_an_error_is_raised_in_its_turn(threads: int) -> None:
         next(numbers)
 
 
-def test_a_cpu_draws_when_asked_and_a_gpu_shares_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_draws_when_asked_and_processes_with_a_gpu_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("benchmark.feeding.device", lambda: torch.device("cpu"))
     assert drawing_threads() == 0
     monkeypatch.setattr("benchmark.feeding.device", lambda: torch.device("cuda"))
     monkeypatch.setattr("os.sched_getaffinity", lambda process: range(12), raising=False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert drawing_threads() == 3
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 64)
-    assert drawing_threads() == 1
+    monkeypatch.setattr("benchmark.workers._gpus", lambda: ["0", "1", "2"])
+    assert drawing_threads() == 12  # alone on the machine
+    for jobs, threads in ((4, 3), (64, 1)):
+        for environment in _environments(jobs):
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            assert drawing_threads() == threads
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in _environments(4)] == ["0", "1", "2", "0"]
 
 
 def trainer(scratch: Path) -> Trainer:
