@@ -830,13 +830,16 @@ def row_method(row: Row) -> Method:
 
 
 def broken_plugin(row: Row) -> str:
-    """Return why the row's method or refinement cannot be used; empty if they can."""
+    """Return why the row's method, refinement or recipe cannot be used; empty if they can."""
     try:
         for plugin in _plugins(row):
             fingerprint(method_code(type(plugin)))
+        if row.recipe is not None:
+            fingerprint(recipe_code(row.recipe))
     except BrokenPlugin as error:
         return str(error)
-    except (OSError, ValueError) as error:  # a result without its source could never turn stale
+    except (OSError, ValueError, SyntaxError) as error:
+        # A result without its source could never turn stale.
         return f"row {row.id}: the source of its plugin cannot be read: {error}"
     return ""
 
