@@ -300,6 +300,16 @@ def test_saliency_may_name_a_plugin_or_a_folder(
     assert Given(saliency="left_half").chosen()[1].saliency == Path("left_half")
 
 
+@pytest.mark.usefixtures("package")
+def test_naming_the_profiles_own_source_keeps_its_options(tmp_path: Path) -> None:
+    path = write_profile(tmp_path)
+    before, _, after = path.read_text().partition("[saliency]\n")
+    own = 'kind = "source"\nsource = "left_half"\noptions = { value = 0.25 }\n\n'
+    path.write_text(f"{before}[saliency]\n{own}[seg{after.partition('[seg')[2]}")
+    chosen, _ = Given(profile=str(path), saliency="left_half").chosen()
+    assert chosen.saliency.options == {"value": 0.25}
+
+
 def test_saliency_of_a_plugin_must_name_it() -> None:
     for settings in ({"kind": "source"}, {"kind": "none", "source": "left_half"}):
         with pytest.raises(ValidationError, match="names its source"):
