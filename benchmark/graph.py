@@ -683,9 +683,15 @@ class StageGraph:
 
     # Lookups
 
-    def image_counts(self, splits: Iterable[str]) -> dict[str, int]:
-        """Return how many images there are of ``train``, ``val``..., by the data's own names."""
-        return {self.split(split): len(self._ids(split)) for split in splits}
+    def image_counts(self, scored: Iterable[str]) -> dict[str, int]:
+        """Return how many images there are to train on and of ``scored``, by the data's own names.
+
+        ``scored`` are the splits of columns.
+        """
+        counts = {self.split(split): len(self._ids(split)) for split in ("train", "val")}
+        for name in {self.scored_list(split) for split in scored} - counts.keys():
+            counts[name] = len(self._ids(name) if self.voc is None else self.voc.ids(name))
+        return counts
 
     def family(self, row: Row) -> Segmentation:
         """Return the row's segmentation family at this scale."""
