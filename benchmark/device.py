@@ -22,7 +22,10 @@ def device() -> torch.device:
 
 
 def choose_deterministic_algorithms() -> None:
-    """Have torch take deterministic algorithms alone; operations that have none raise then."""
+    """Have torch take deterministic algorithms alone, from now on and for the whole process.
+
+    Operations that have none on a GPU raise RuntimeError when they are called.
+    """
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # else torch refuses cuBLAS
     torch.use_deterministic_algorithms(True)
 

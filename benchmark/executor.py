@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -15,7 +16,7 @@ from typing import Protocol
 from filelock import Timeout
 
 from benchmark.errors import BenchmarkError, DiskFull
-from benchmark.order import chain_lengths, chosen
+from benchmark.order import TRAININGS, chain_lengths, chosen
 from benchmark.patience import alarmed
 from benchmark.progress import Progress
 from benchmark.provenance import PeakMemory
@@ -27,6 +28,9 @@ from benchmark.workers import Workers
 
 REFUSED = {errno.EACCES, errno.EFBIG, errno.EIO, errno.EPERM, errno.EROFS}
 """What the system says where it does not let a file be read or written, or cannot."""
+
+NOT_DETERMINISTIC = re.compile(r"^(.+?) does not have a deterministic implementation")
+"""What torch says of an operation where ``choose_deterministic_algorithms`` was called."""
 
 StageFunction = Callable[[Workspace], Metrics]
 
@@ -91,6 +95,7 @@ def execute(
                 else:
                     failed.add(stage.key)
                     set_aside(stage, error)
+                del error  # it holds the frames of the stage, and with them a GPU's memory
     _tidy(order, states, store)
     found = {stage.key: store.record(stage) for stage in order}
     return {key: record for key, record in found.items() if record is not None}
@@ -322,6 +327,13 @@ def _locked(stage: Stage, store: Store, announce: Callable[[str], None]) -> Iter
         lock.release()
 
 
+def _smaller(stage: Stage) -> str:
+    """Return what of a training can be made smaller, and where; nothing of other stages."""
+    if stage.name == "segmentation":
+        return f"lower batch_size or crop_size in {stage.config.get('config')}, or "
+    return "lower batch_size or crop in the profile, or " if stage.name in TRAININGS else ""
+
+
 @contextmanager
 def _errors_told(stage: Stage) -> Iterator[None]:
     """Put the stage's label before mistakes of the user's, and tell of a full disk in one line."""
@@ -337,8 +349,12 @@ def _errors_told(stage: Stage) -> Iterator[None]:
             ) from error
         if type(error).__name__ == "OutOfMemoryError":  # torch's, which may not be imported
             raise BenchmarkError(
-                f"{stage.label}: out of GPU memory: "
-                "lower batch_size or crop in the profile, or give fewer --jobs"
+                f"{stage.label}: out of GPU memory: {_smaller(stage)}give fewer --jobs"
+            ) from error
+        if found := NOT_DETERMINISTIC.search(str(error)):
+            raise BenchmarkError(
+                f"{stage.label}: {found[1]} has no deterministic algorithm on this GPU: "
+                "run it without WSSS_DETERMINISTIC"
             ) from error
         if isinstance(error, OSError) and error.errno in REFUSED:
             raise BenchmarkError(

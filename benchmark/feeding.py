@@ -14,6 +14,7 @@ from torch import Tensor
 
 from benchmark.device import device
 from benchmark.errors import BenchmarkError
+from benchmark.workers import CORES_SHARED_BY
 
 MOST_THREADS = 16
 
@@ -21,22 +22,25 @@ Made = TypeVar("Made")
 
 
 def drawing_threads() -> int:
-    """Return how many threads draw images beside the step: a GPU's share of the CPU's cores.
+    """Return how many threads draw images beside a GPU's steps: this process's share of the cores.
 
-    None where the CPU computes the step itself: there is nothing to wait for.
+    0 where the CPU computes the step itself: there is nothing to wait for.
     """
     if device().type == "cpu":
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(MOST_THREADS, (cores or 1) // torch.cuda.device_count()))
+    # Not torch's number of GPUs: a worker sees one, and one job alone uses but the first of many.
+    sharing = int(os.environ.get(CORES_SHARED_BY, "1"))
+    return max(1, min(MOST_THREADS, (cores or 1) // sharing))
 
 
 def made_ahead(
     make: Callable[[int], Made], numbers: Iterable[int], *, threads: int, ahead: int
 ) -> Iterator[Made]:
-    """Yield ``make(number)`` in order; ``threads`` of them make up to ``ahead`` more meanwhile.
+    """Yield ``make(number)`` in order; ``threads`` make up to ``ahead`` more meanwhile.
 
-    With no threads each is made when it is asked for. What ``make`` raises is raised in its turn.
+    With no threads each is made when it is asked for. What ``make`` raises is raised in its turn;
+    it is called from several threads at once.
     """
     if not threads:
         yield from map(make, numbers)

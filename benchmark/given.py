@@ -135,8 +135,9 @@ class Given:
         profile = load_profile(self.profile)
         saliency_name, saliency = _named(self.saliency)
         if source := _saliency_source(self.saliency):
-            settings = Saliency(kind="source", source=source)
-            profile = profile.model_copy(update={"saliency": settings})
+            if profile.saliency.source != source:  # else with the options that the profile gives
+                settings = Saliency(kind="source", source=source)
+                profile = profile.model_copy(update={"saliency": settings})
             saliency_name, saliency = None, None
         files = UserFiles(
             data=self.data,

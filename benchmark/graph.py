@@ -683,9 +683,15 @@ class StageGraph:
 
     # Lookups
 
-    def image_counts(self, splits: Iterable[str]) -> dict[str, int]:
-        """Return how many images there are of ``train``, ``val``..., by the data's own names."""
-        return {self.split(split): len(self._ids(split)) for split in splits}
+    def image_counts(self, scored: Iterable[str]) -> dict[str, int]:
+        """Return how many images there are to train on and of ``scored``, by the data's own names.
+
+        ``scored`` are the splits of columns.
+        """
+        counts = {self.split(split): len(self._ids(split)) for split in ("train", "val")}
+        for name in {self.scored_list(split) for split in scored} - counts.keys():
+            counts[name] = len(self._ids(name) if self.voc is None else self.voc.ids(name))
+        return counts
 
     def family(self, row: Row) -> Segmentation:
         """Return the row's segmentation family at this scale."""
@@ -830,13 +836,16 @@ def row_method(row: Row) -> Method:
 
 
 def broken_plugin(row: Row) -> str:
-    """Return why the row's method or refinement cannot be used; empty if they can."""
+    """Return why the row's method, refinement or recipe cannot be used; empty if they can."""
     try:
         for plugin in _plugins(row):
             fingerprint(method_code(type(plugin)))
+        if row.recipe is not None:
+            fingerprint(recipe_code(row.recipe))
     except BrokenPlugin as error:
         return str(error)
-    except (OSError, ValueError) as error:  # a result without its source could never turn stale
+    except (OSError, ValueError, SyntaxError) as error:
+        # A result without its source could never turn stale.
         return f"row {row.id}: the source of its plugin cannot be read: {error}"
     return ""
 

@@ -74,8 +74,11 @@ class TrainingRecipe:
     the whole image. For inference the image is warped to a square of ``test_size`` pixels.
 
     ``precision`` ``auto``: the layers compute in bfloat16 where the device is faster so, with
-    float32 weights and losses; classes are scored and maps read in float32 always. ``compile``
-    has ``torch.compile`` make the backbone, which takes a minute before it saves any.
+    float32 weights; classes are scored and maps read in float32 always. What ``losses`` gets out
+    of the network is bfloat16 then: take it to float32 before sums, ratios and comparisons, by
+    ``benchmark.device.full_precision``. ``compile`` has ``torch.compile`` make the network's
+    modules named ``backbone`` where they are called as modules, not where a method calls their
+    ``levels``; that takes a minute before it saves any.
     """
 
     optimiser: Literal["sgd", "adamw"] = "sgd"
@@ -166,7 +169,7 @@ class Method(ABC):
 
     @abstractmethod
     def losses(self, network: Any, batch: Batch) -> dict[str, Tensor]:
-        """Return named scalars; their sum is minimised."""
+        """Return named scalars; their sum is minimised. See ``TrainingRecipe`` on precision."""
 
     @abstractmethod
     def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:

@@ -238,7 +238,7 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
         {**graph.described(), **_started_from(graph)},
         sheets,
         graph.released,
-        graph.image_counts({"train", "val", *(_split(cell.column) for cell in cells)}),
+        graph.image_counts(_split(cell.column) for cell in cells),
     )
 
 

@@ -72,7 +72,8 @@ def _sources(name: str) -> Iterator[tuple[str, Path]]:
 def own_code(*modules: str) -> tuple[str, ...]:
     """Return modules and all that they import of their own packages, directly or not, sorted.
 
-    Imports inside functions count. Nothing is imported for it.
+    Imports inside functions count, but for modules that are not there, as optional ones may be.
+    Nothing is imported for it. Raises SyntaxError for a module that is no Python.
     """
     found: set[str] = set()
     waiting = set(modules)
@@ -92,7 +93,8 @@ def _own_imports(module: str) -> frozenset[str]:
     tree = ast.parse(Path(spec.origin).read_bytes(), filename=spec.origin)
     named = {name for node in ast.walk(tree) for name in _imported(node, package)}
     top = module.split(".")[0]
-    return frozenset(name for name in named if name.split(".")[0] == top)
+    own = (name for name in named if name.split(".")[0] == top)
+    return frozenset(name for name in own if _find_spec(name) is not None)
 
 
 def _imported(node: ast.AST, package: str) -> Iterator[str]:
@@ -184,7 +186,7 @@ def _threads() -> str:
 
 
 def _bfloat16() -> str:
-    """Return whether training computed in bfloat16, unless the recipe asked for float32."""
+    """Return whether a training here computes in bfloat16, unless its recipe asks for float32."""
     if "torch" not in sys.modules:
         return "no"
     from benchmark.device import has_fast_bfloat16

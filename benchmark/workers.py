@@ -33,6 +33,9 @@ LOW_MEMORY = 0.05
 WATCH = 1.0
 """Seconds between two looks at the memory."""
 
+CORES_SHARED_BY = "WSSS_CORES_SHARED_BY"
+"""In the environment of a worker with a GPU: how many of them share the machine's cores."""
+
 GRACE = 20.0
 """Seconds that a process gets to clean up before it is killed."""
 
@@ -248,8 +251,10 @@ def _sendable(error: Exception) -> Exception:
 
 def _environments(jobs: int) -> list[dict[str, str]]:
     gpus = _gpus()
+    if not gpus:
+        return [{"OMP_NUM_THREADS": "1"} for _ in range(jobs)]
     return [
-        {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)]} if gpus else {"OMP_NUM_THREADS": "1"}
+        {"CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)], CORES_SHARED_BY: str(jobs)}
         for index in range(jobs)
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from benchmark.attention import (
     build_optimiser,
     check_maps,
     class_scores,
+    compile_backbones,
     fuse,
     learning_rate,
     parameter_groups,
@@ -45,7 +47,7 @@ def images(number: int = 7) -> LabelledImages:
 
 def build(name: str = "seenet") -> tuple[Method, nn.Module]:
     torch.manual_seed(0)
-    method = build_method(name, {"dropout": 0.5} if name not in ("acol", "psa") else {})
+    method = build_method(name, {"dropout": 0.5} if name in ("cam", "seenet") else {})
     return method, method.network(build_backbone("vgg16", width=0.125), 3, Head(0.05))
 
 
@@ -579,10 +581,26 @@ def test_gradients_beyond_clip_are_shortened(tmp_path: Path) -> None:
         assert before - network.weight.item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_compiled_backbone_learns_what_a_plain_one_learns(tmp_path: Path) -> None:
-    """In float32, where the compiler may change the order of sums and nothing else."""
+def test_a_compiled_backbone_learns_what_a_plain_one_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a compiler that changes nothing, and counts how often what it compiled is called."""
+    calls: list[str] = []
+
+    def compiler(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> Callable[..., Any]:
+        def called(*arguments: torch.Tensor) -> Any:
+            calls.append("backbone")
+            return graph(*arguments)
+
+        return called
+
+    compile_module = nn.Module.compile
+    monkeypatch.setattr(
+        nn.Module, "compile", lambda module: compile_module(module, backend=compiler)
+    )
     found = []
     for compiled in (False, True):
+        assert not calls
         recipe = replace(RECIPE, iterations=2, precision="float32", compile=compiled)
         method, network = build("cam")
         torch.manual_seed(1)
@@ -590,7 +608,20 @@ def test_a_compiled_backbone_learns_what_a_plain_one_learns(tmp_path: Path) -> N
         scratch.mkdir()
         trainer(scratch, recipe).run(network, method.losses)
         found.append(network.state_dict())
+    assert len(calls) == 2  # one a step
     plain, compiled_too = found
     assert plain.keys() == compiled_too.keys()
     for key, value in plain.items():
         torch.testing.assert_close(compiled_too[key], value, rtol=1e-4, atol=1e-6)
+
+
+def test_every_backbone_of_a_network_is_compiled_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """EADER's adversary has its own."""
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module: compiled.append(module))
+    _, network = build("eader")
+    compile_backbones(network)
+    expected = [network.get_submodule("backbone"), network.get_submodule("adversary.backbone")]
+    assert compiled == expected

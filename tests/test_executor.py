@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -519,6 +520,35 @@ def test_several_failures_are_all_told(kitchen: Kitchen) -> None:
     )
     assert sorted(failures) == ["maps: seed 0", "maps: seed 1"]
     assert kitchen.made == ["images", "attention"]
+
+
+def test_nothing_of_a_failed_stage_is_held_while_the_next_is_made(tmp_path: Path) -> None:
+    """Its frames would keep what fills a GPU: all others would be out of memory as well."""
+
+    class Network:
+        pass
+
+    networks: list[weakref.ref[Network]] = []
+    held: list[bool] = []
+
+    def attention(space: Workspace) -> dict[str, int]:
+        network = Network()
+        networks.append(weakref.ref(network))
+        raise RuntimeError("out of memory")
+
+    def maps(space: Workspace) -> dict[str, int]:
+        held.append(networks[0]() is not None)
+        return {}
+
+    execute(
+        [Stage("attention", {}, label="a"), Stage("maps", {}, label="b")],
+        Store(tmp_path / "store"),
+        {"attention": attention, "maps": maps},
+        SilentProgress(),
+        announce=print,
+        set_aside=lambda stage, error: None,
+    )
+    assert held == [False]
 
 
 def test_a_full_disk_is_never_set_aside(kitchen: Kitchen) -> None:

@@ -12,11 +12,12 @@ from torch import nn
 
 from benchmark.attention import LabelledImages, Trainer
 from benchmark.errors import BenchmarkError
-from benchmark.executor import execute
+from benchmark.executor import StageFunction, execute
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
 from benchmark.method import Batch, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.store import Stage, Store, Workspace
+from benchmark.workers import _environments
 
 RECIPE = TrainingRecipe(
     iterations=6, batch_size=3, learning_rate=0.01, side=(32, 40), crop=32, test_size=32
@@ -59,15 +60,21 @@ def test_an_error_is_raised_in_its_turn(threads: int) -> None:
         next(numbers)
 
 
-def test_a_cpu_draws_when_asked_and_a_gpu_shares_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cpu_draws_when_asked_and_processes_with_a_gpu_share_the_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("benchmark.feeding.device", lambda: torch.device("cpu"))
     assert drawing_threads() == 0
     monkeypatch.setattr("benchmark.feeding.device", lambda: torch.device("cuda"))
     monkeypatch.setattr("os.sched_getaffinity", lambda process: range(12), raising=False)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
-    assert drawing_threads() == 3
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 64)
-    assert drawing_threads() == 1
+    monkeypatch.setattr("benchmark.workers._gpus", lambda: ["0", "1", "2"])
+    assert drawing_threads() == 12  # alone on the machine
+    for jobs, threads in ((4, 3), (64, 1)):
+        for environment in _environments(jobs):
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            assert drawing_threads() == threads
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in _environments(4)] == ["0", "1", "2", "0"]
 
 
 def trainer(scratch: Path) -> Trainer:
@@ -138,19 +145,47 @@ def test_a_training_read_late_keeps_no_checkpoint_that_has_gone_astray(
     assert all(torch.isfinite(value).all() for value in kept["network"].values())
 
 
-def test_a_full_gpu_is_one_line(tmp_path: Path) -> None:
-    def attention(work: Workspace) -> dict[str, int]:
+@pytest.mark.parametrize(
+    ("name", "what_to_do"),
+    [
+        ("attention", "lower batch_size or crop in the profile, or give fewer --jobs"),
+        ("segmentation", "lower batch_size or crop_size in net.py, or give fewer --jobs"),
+        ("maps", "give fewer --jobs"),
+    ],
+)
+def test_a_full_gpu_is_one_line_that_says_what_to_lower(
+    tmp_path: Path, name: str, what_to_do: str
+) -> None:
+    def full(work: Workspace) -> dict[str, int]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
+    assert told_of(full, name, tmp_path) == f"{name} x: out of GPU memory: {what_to_do}"
+
+
+def test_an_operation_that_is_not_deterministic_is_named_in_one_line(tmp_path: Path) -> None:
+    def background(work: Workspace) -> dict[str, int]:
+        # As torch 2.13 says it.
+        raise RuntimeError(
+            "median CUDA with indices output does not have a deterministic implementation, but you "
+            "set 'torch.use_deterministic_algorithms(True)'. You can turn off determinism just for "
+            "this operation, or you can use the 'warn_only=True' option, if that's acceptable for "
+            "your application."
+        )
+
+    assert told_of(background, "maps", tmp_path) == (
+        "maps x: median CUDA with indices output has no deterministic algorithm on this GPU: "
+        "run it without WSSS_DETERMINISTIC"
+    )
+
+
+def told_of(function: StageFunction, name: str, folder: Path) -> str:
+    """Return the error line of a stage that is made by ``function``."""
     with pytest.raises(BenchmarkError) as told:
         execute(
-            [Stage("attention", {}, label="attention x seed 0")],
-            Store(tmp_path / "store"),
-            {"attention": attention},
+            [Stage(name, {"config": "net.py"}, label=f"{name} x")],
+            Store(folder / "store"),
+            {name: function},
             SilentProgress(),
             announce=print,
         )
-    assert str(told.value) == (
-        "attention x seed 0: out of GPU memory: lower batch_size or crop in the profile, "
-        "or give fewer --jobs"
-    )
+    return str(told.value)

@@ -495,6 +495,14 @@ def test_vocs_own_training_list_is_scored_apart_from_train_aug(
     assert plan.cells[0].scores[0].key != own.key
 
 
+def test_vocs_own_training_list_is_counted_where_no_images_are_given() -> None:
+    known, paper = of_split("train", "labels"), load_profile("paper")
+    (plan,) = make_plans([(known, (0,))], paper, UserFiles(), print, files_needed=False)
+    (score,) = plan.cells[0].scores
+    assert score.config["split"] == "train"
+    assert plan.images == {"train_aug": 10582, "val": 1449, "train": 1464}
+
+
 def test_a_segmentation_may_be_scored_on_vocs_own_training_list(
     two_images: Profile, files: UserFiles, voc_lists: Path
 ) -> None:

@@ -187,6 +187,39 @@ def test_broken_plugins_are_told_where_they_are_asked_for_and_nowhere_else() -> 
         find_recipe("halves", ["leest"])
 
 
+def rows(recipe: str) -> Table:
+    """Two rows: one of our own recipe, and one of ``recipe``."""
+    known = table(recipe="algorithm1", constants={}, segmentation="largefov_vgg16")
+    other = known.rows[0].model_copy(update={"id": "theirs", "recipe": recipe})
+    return known.model_copy(update={"rows": (*known.rows, other)})
+
+
+def test_a_row_of_a_broken_recipe_says_so_and_the_others_are_planned(profile: Profile) -> None:
+    plan = make_plan(rows("broken_recipe"), profile, UserFiles(), (0,))
+    assert {cell.row.id for cell in plan.cells} == {plan.table.rows[0].id}
+    assert "cannot be imported: ModuleNotFoundError" in plan.broken["theirs"]
+    (reason,) = {reason for (row, _), reason in plan.absent.items() if row == "theirs"}
+    assert reason == f"failed: {plan.broken['theirs']}"
+
+
+def test_a_row_whose_plugin_imports_late_what_is_no_python_says_so(
+    package: Path, profile: Profile
+) -> None:
+    choice = package / "choice.py"
+    text = choice.read_text()
+    try:
+        choice.write_text(f"{text}\n\ndef late():\n    import tiny_plugin.unfinished\n")
+        (package / "unfinished.py").write_text("def (")
+        forget()
+        plan = make_plan(rows("halves"), profile, UserFiles(), (0,))
+    finally:
+        choice.write_text(text)
+        (package / "unfinished.py").unlink()
+        forget()
+    assert len(plan.cells) == 1
+    assert "the source of its plugin cannot be read" in plan.broken["theirs"]
+
+
 def test_a_missing_network_says_which_plugins_could_not_be_read(profile: Profile) -> None:
     given = list(plugin_families(profile))
     assert [(one.package, one.name) for one in given] == [
@@ -265,6 +298,16 @@ def test_saliency_may_name_a_plugin_or_a_folder(
         assert files.saliency == Path(folder.partition("=")[2])
     (tmp_path / "left_half").mkdir()
     assert Given(saliency="left_half").chosen()[1].saliency == Path("left_half")
+
+
+@pytest.mark.usefixtures("package")
+def test_naming_the_profiles_own_source_keeps_its_options(tmp_path: Path) -> None:
+    path = write_profile(tmp_path)
+    before, _, after = path.read_text().partition("[saliency]\n")
+    own = 'kind = "source"\nsource = "left_half"\noptions = { value = 0.25 }\n\n'
+    path.write_text(f"{before}[saliency]\n{own}[seg{after.partition('[seg')[2]}")
+    chosen, _ = Given(profile=str(path), saliency="left_half").chosen()
+    assert chosen.saliency.options == {"value": 0.25}
 
 
 def test_saliency_of_a_plugin_must_name_it() -> None:

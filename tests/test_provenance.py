@@ -68,7 +68,8 @@ def of_package(folder: Path, files: dict[str, str]) -> str:
 
 def test_a_plugins_code_is_what_it_imports_of_its_package_and_so_on(folder: Path) -> None:
     files = {
-        "a.py": "import json\nfrom .b import LIMIT\nfrom prov_own.part import one",
+        "a.py": "import json\nimport prov_own.compiled\nfrom .b import LIMIT\n"
+        "from prov_own.part import one",
         "b.py": "LIMIT = 3\ndef late():\n    import prov_own.c",
         "c.py": "import numpy\nfrom prov_own import a",
         "part/__init__.py": "",

@@ -49,9 +49,14 @@ class _ListedVoc(VocDataset):
 
     counts: dict[str, int] = field(default_factory=dict)
 
+    def has(self, split: str) -> bool:
+        """Tell whether the number of the list's images is known."""
+        return split in self.counts
+
     def ids(self, split: str) -> tuple[str, ...]:
-        """Return as many ids as there are images."""
-        return tuple(f"{split}_{number}" for number in range(self.counts[split]))
+        """Return as many ids as there are images; those of ``train`` are among ``train_aug``'s."""
+        of = self.train_split if split == "train" else split
+        return tuple(f"{of}_{number}" for number in range(self.counts[split]))
 
     def digest(self, splits: Iterable[str]) -> str:
         """Return what no images have."""

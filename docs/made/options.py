@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any
 
 from benchmark.method import Fraction
@@ -31,7 +31,7 @@ CARD_MEANINGS: Mapping[str, str] = {
     "refinement": "what made the maps better before they became labels, e.g. `affinity`",
     "threshold": "of the proxy labels; `none` where they come from an argmax alone",
     "threshold_policy": "`fixed`, `tuned` or `oracle`, see below",
-    "scales": "sizes of the image whose predictions are summed",
+    "scales": "sizes of the image whose predictions are joined",
     "flip": "whether the mirror image is predicted too",
     "views": "what is joined over scales and mirror images: `probabilities`, or sums of `logits`; "
     "and the side of the squares that images are warped to",
@@ -142,6 +142,8 @@ def values(hint: Any) -> str:
         return " and ".join([values(arguments[0]), *limits])
     if origin in (typing.Union, types.UnionType):
         return " or ".join(values(one) for one in arguments)
+    if is_dataclass(hint):
+        return "some of these constants"
     names = {float: "a number", int: "a whole number", bool: "`true`, `false`", str: "a name"}
     return names.get(hint) or ("none" if hint is type(None) else str(origin or hint))
 
@@ -155,6 +157,8 @@ def shown(value: Any) -> str:
     """Return a value for people."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if is_dataclass(value) and not isinstance(value, type):
+        return ", ".join(f"{name} {shown(one)}" for name, one in asdict(value).items())
     if isinstance(value, tuple | list):
         return ", ".join(shown(one) for one in value) or "none"
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -49,6 +49,15 @@ def test_options_show_what_they_take_and_their_default(
     ]
 
 
+def test_an_option_of_several_constants_shows_them_all() -> None:
+    """The CRF of PSA's release (arXiv:1803.10464)."""
+    assert line_of(options.options("refinement", "affinity"), "`crf`")[1:] == [
+        "some of these constants",
+        "iterations 10, gaussian_weight 3, gaussian_sd 3, bilateral_weight 10, "
+        "bilateral_sd_xy 80, bilateral_sd_rgb 13",
+    ]
+
+
 def test_options_begin_with_what_their_docstring_says() -> None:
     assert "relative to the attention's maximum" in options.options("method", "seenet")
     assert (

@@ -300,11 +300,11 @@ class Watched(Trainer):
         self.taken[self.name] = 0
         super().run(network, losses, **given)
 
-    def _step(self, *arguments: Any) -> float:
+    def _step(self, *arguments: Any) -> None:
         if self.kill == (self.name, self.taken[self.name]):
             raise KeyboardInterrupt
         self.taken[self.name] += 1
-        return super()._step(*arguments)
+        super()._step(*arguments)
 
     def whole_images(self, batch: int = 32) -> Any:
         self.reads += 1
