@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,9 +56,17 @@ class LabelledImages:
 def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     """Stack (H, W, 3) images of one size to a normalised (B, 3, H, W) tensor on the device."""
     batch = on_device(np.stack(images))
-    mean = torch.tensor(IMAGENET_MEAN, device=batch.device) * 255
-    std = torch.tensor(IMAGENET_STD, device=batch.device) * 255
+    mean, std = _mean_and_std(batch.device)
     return ((batch.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
+
+
+@cache
+def _mean_and_std(place: torch.device) -> tuple[Tensor, Tensor]:
+    """Return ImageNet's mean and sd of 0..255; kept, since sending them would have a GPU wait."""
+    return (
+        torch.tensor(IMAGENET_MEAN, device=place) * 255,
+        torch.tensor(IMAGENET_STD, device=place) * 255,
+    )
 
 
 def whole_images(data: LabelledImages, size: int) -> Batch:
@@ -253,6 +262,8 @@ def compile_backbones(network: nn.Module) -> None:
     for name, module in network.named_modules():
         if name.rpartition(".")[2] == "backbone":
             module.compile()
+            backbone: Any = module
+            backbone.levels = torch.compile(backbone.levels)
 
 
 def save(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int) -> None:

@@ -17,6 +17,7 @@ from benchmark.errors import BenchmarkError
 from benchmark.workers import CORES_SHARED_BY
 
 MOST_THREADS = 16
+LOWER_THE_RATE = "lower the profile's learning rate"
 
 Made = TypeVar("Made")
 
@@ -66,11 +67,12 @@ class LossReader:
     device wait for the host in every step. On a CPU it is there at once.
     """
 
-    def __init__(self, late: int | None = None) -> None:
+    def __init__(self, late: int | None = None, mend: str = LOWER_THE_RATE) -> None:
         """Read losses ``late`` steps after they were taken; by default 1 on a GPU, else 0."""
         self._late = (1 if device().type == "cuda" else 0) if late is None else late
+        self.mend = mend
+        self.recent: deque[float] = deque(maxlen=50)
         self._waiting: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
-        self.last = math.nan
 
     def take(self, step: int, loss: Tensor) -> None:
         """Take the loss of ``step``; BenchmarkError where one that is read now is not finite."""
@@ -84,18 +86,17 @@ class LossReader:
     @property
     def note(self) -> str:
         """The last loss that was read, for people; empty before the first."""
-        return "" if math.isnan(self.last) else f"loss {self.last:.3f}"
+        return f"loss {self.recent[-1]:.3f}" if self.recent else ""
 
     def _read_all_but(self, number: int) -> None:
         while len(self._waiting) > number:
             step, loss, copied = self._waiting.popleft()
             if copied is not None:
                 copied.synchronize()
-            self.last = float(loss)
-            if not math.isfinite(self.last):
-                raise BenchmarkError(
-                    f"the loss is {self.last} at step {step + 1}: lower the profile's learning rate"
-                )
+            value = float(loss)
+            if not math.isfinite(value):
+                raise BenchmarkError(f"the loss is {value} at step {step + 1}: {self.mend}")
+            self.recent.append(value)
 
 
 def _on_host(loss: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:

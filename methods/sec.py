@@ -159,7 +159,7 @@ def median3(maps: Tensor) -> Tensor:
     """Return the median of each cell's 3×3 neighbourhood, (B, h, w), edges repeated."""
     padded = functional.pad(maps[:, None], (1, 1, 1, 1), mode="replicate")
     windows = padded.unfold(2, 3, 1).unfold(3, 3, 1).flatten(4)
-    return windows.median(dim=4).values[:, 0]
+    return windows.sort(dim=4).values[:, 0, ..., 4]  # on a GPU torch's median is not deterministic
 
 
 def share_above(maps: Tensor) -> Tensor:

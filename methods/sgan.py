@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.device import full_precision
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Fraction, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from methods.nn.heads import scaled, start_classifier
@@ -207,9 +208,13 @@ class SelfAttention(nn.Module):
 
     def context(self, features: Tensor, saliency: Tensor | None) -> Tensor:
         """Return the context attention map D (B, N, N)."""
-        keys = self.key(features)
+        with torch.autocast(features.device.type, enabled=False):
+            # In bfloat16 a row's similarities of both signs may cancel in another way.
+            exact = full_precision(features)
+            keys = self.key(exact)
+            found = similarities(keys / math.sqrt(keys.shape[1]), self.query(exact))
         return context_attention(
-            similarities(keys / math.sqrt(keys.shape[1]), self.query(features)),
+            found,
             self.salient(features, saliency).flatten(1),
             self.options.normalisation,
             self.options.non_salient,

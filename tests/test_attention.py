@@ -625,3 +625,22 @@ def test_every_backbone_of_a_network_is_compiled_and_nothing_else(
     compile_backbones(network)
     expected = [network.get_submodule("backbone"), network.get_submodule("adversary.backbone")]
     assert compiled == expected
+
+
+def test_all_levels_of_a_compiled_backbone_are_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks that read several levels never call the backbone itself."""
+    monkeypatch.setattr(nn.Module, "compile", lambda module: None)
+    called: list[object] = []
+
+    def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda images: called.append(function) or function(images)
+
+    monkeypatch.setattr(torch, "compile", compile_function)
+    _, network = build("cam")
+    backbone = network.get_submodule("backbone")
+    levels = backbone.levels
+    compile_backbones(network)
+    assert "levels" not in network.state_dict()
+    read: Any = backbone.levels
+    assert len(read(torch.zeros(1, 3, 32, 32))) == 3
+    assert called == [levels]

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -320,13 +321,16 @@ def test_saliency_of_a_plugin_must_name_it() -> None:
     ("maps", "message"),
     [
         ([], "gives 0 maps of 1 images"),
+        (None, "gives NoneType, not a list of maps"),
+        (iter([np.zeros((2, 3))]), "gives list_iterator, not a list of maps"),
+        ([np.zeros((0, 3))], r"gives a map float64 \(0, 3\)"),
         ([np.zeros((2, 3, 1))], r"gives a map float64 \(2, 3, 1\)"),
         ([np.zeros((2, 3), np.uint8)], "gives a map uint8"),
         ([np.full((2, 3), 1.5)], r"leaves \[0, 1\]: 1.5 to 1.5"),
         ([np.full((2, 3), np.nan)], r"leaves \[0, 1\]"),
     ],
 )
-def test_what_a_source_gives_is_checked(maps: list[np.ndarray], message: str) -> None:
+def test_what_a_source_gives_is_checked(maps: Any, message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
         checked_maps("mine", maps, 1)
 

@@ -36,7 +36,7 @@ from benchmark.proxy.regions import refined_regions, smallest_region
 from benchmark.proxy.scores import argmax_background, argmax_background_crf
 from benchmark.proxy.seeds import seeds
 from benchmark.proxy.threshold import background_threshold, background_thresholds
-from benchmark.registry import load_instance, plugin_points
+from benchmark.registry import BrokenPlugin, load_instance, plugin_points
 
 __all__ = [
     "RECIPES",
@@ -154,7 +154,7 @@ def _recipe_of_plugin(name: str) -> Recipe:
     for need in recipe.needs:
         if need not in get_args(Need):
             near = _near(need, get_args(Need))
-            raise BenchmarkError(f"label recipe {name} needs {need!r}, which nothing gives{near}")
+            raise BrokenPlugin(f"label recipe {name} needs {need!r}, which nothing gives{near}")
     return recipe
 
 

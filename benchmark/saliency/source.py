@@ -72,12 +72,14 @@ def source_code(name: str) -> tuple[str, ...]:
 
 def checked_maps(name: str, maps: Any, number: int) -> list[NDArray[np.float32]]:
     """Return a source's maps of ``number`` images; BenchmarkError where they are not such."""
+    if not isinstance(maps, Sequence | np.ndarray):
+        raise BenchmarkError(f"{KIND} {name} gives {type(maps).__name__}, not a list of maps")
     if len(maps) != number:
         raise BenchmarkError(f"{KIND} {name} gives {len(maps)} maps of {number} images")
     checked = []
     for one in maps:
         found = np.asarray(one)
-        if found.ndim != 2 or not np.issubdtype(found.dtype, np.floating):
+        if found.ndim != 2 or not found.size or not np.issubdtype(found.dtype, np.floating):
             raise BenchmarkError(
                 f"{KIND} {name} gives a map {found.dtype} {found.shape}, not floats (height, width)"
             )

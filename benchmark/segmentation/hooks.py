@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from benchmark.errors import BenchmarkError
+from benchmark.feeding import LossReader
 from benchmark.progress import Task
 from benchmark.seeding import derive
 from benchmark.weights import load_backbone, load_state_dict
@@ -79,15 +78,15 @@ class WatchLoss(Hook):
     """Tells the progress of each loss, and stops at the first that is not finite.
 
     Args:
-        name: What is trained, for the message.
         begin: Opens the progress's task, given the iterations done before.
+        interval: Iterations from one checkpoint to the next; before one all losses are read.
     """
 
-    def __init__(self, name: str, begin: Callable[[int], Task]) -> None:
-        self.name = name
+    def __init__(self, begin: Callable[[int], Task], interval: int) -> None:
         self.begin = begin
+        self.interval = interval
         self.resumed_at = 0
-        self.losses: list[float] = []
+        self.reader = LossReader(mend="lower the config's learning rate")
 
     def before_train(self, runner: Runner) -> None:
         """Open the task, once it is known where a resumed training goes on."""
@@ -101,12 +100,12 @@ class WatchLoss(Hook):
         data_batch: Any = None,
         outputs: dict[str, torch.Tensor] | None = None,
     ) -> None:
-        """Look at the loss of the iteration that ended."""
-        loss = float((outputs or {})["loss"])
-        if not math.isfinite(loss):
-            raise BenchmarkError(
-                f"{self.name}: the loss is {loss} at iteration {runner.iter + 1}: "
-                "lower the config's learning rate"
-            )
-        self.losses.append(loss)
-        self.task.advance(1, note=f"loss {loss:.3f}")
+        """Take the loss of the iteration that ended."""
+        self.reader.take(runner.iter, (outputs or {})["loss"])
+        if self.every_n_train_iters(runner, self.interval):
+            self.reader.read_rest()
+        self.task.advance(1, note=self.reader.note)
+
+    def after_train(self, runner: Runner) -> None:
+        """Read the last losses."""
+        self.reader.read_rest()

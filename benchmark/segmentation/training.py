@@ -75,16 +75,16 @@ def train_segmentation(
     started = time.monotonic()
     with quiet_mmengine(), ExitStack() as tasks:
         total = cfg.train_cfg.max_iters
-        watch = WatchLoss(
-            label, lambda done: tasks.enter_context(progress.task(label, total, done=done))
-        )
         interval = cfg.default_hooks.checkpoint.interval
+        watch = WatchLoss(
+            lambda done: tasks.enter_context(progress.task(label, total, done=done)), interval
+        )
         runner = Runner(
             model=model_config(cfg, num_classes, initial_weights),
             work_dir=str(scratch),
             train_dataloader=_loader(cfg, pairs, image_labels, seed),
             train_cfg=cfg.train_cfg,
-            optim_wrapper=_in_mixed_precision(cfg.optim_wrapper),
+            optim_wrapper=_in_mixed_precision(cfg),
             param_scheduler=cfg.param_scheduler,
             default_hooks=dict.fromkeys(_UNWANTED_HOOKS),
             custom_hooks=[
@@ -102,7 +102,7 @@ def train_segmentation(
         )
         runner.train()
         save_state_dict(out, runner.model.state_dict(), {"config": config.stem})
-    last = watch.losses[-50:]
+    last = watch.reader.recent
     return {
         "iterations": runner.iter,
         "resumed_at": watch.resumed_at,
@@ -112,11 +112,16 @@ def train_segmentation(
     }
 
 
-def _in_mixed_precision(settings: ConfigDict) -> ConfigDict:
-    """Return the settings with our wrapper in the place of the plain one; others are kept."""
+def _in_mixed_precision(cfg: Config) -> ConfigDict:
+    """Return the config's wrapper, ours in the place of the plain one; others are kept.
+
+    ``precision = "float32"`` in the config keeps bfloat16 out, as MMSegmentation's own tools do.
+    """
+    settings = cfg.optim_wrapper
     if settings.type != "OptimWrapper":
         return settings
-    return ConfigDict(settings, type=MixedPrecisionWrapper.__name__)
+    name = MixedPrecisionWrapper.__name__
+    return ConfigDict(settings, type=name, precision=cfg.get("precision", "auto"))
 
 
 def _loader(

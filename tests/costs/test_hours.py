@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import cli, flops
+from benchmark import cli
+from benchmark.costs import flops
 from benchmark.costs.hours import (
     Cost,
     TableHours,

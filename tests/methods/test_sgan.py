@@ -275,6 +275,18 @@ def test_half_precision_gives_finite_losses_and_gradients() -> None:
     assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
 
 
+def test_similarities_are_those_of_float32_where_the_layers_compute_in_bfloat16() -> None:
+    """With signs that cancel in a row's sum bfloat16 would be off by tenths (``row_sum``)."""
+    torch.manual_seed(0)
+    _, network = build(normalisation="row_sum", variant="SGAN-SAL-SEED")
+    assert network.attention is not None
+    features = torch.randn(1, network.attention.key.in_channels, 5, 5)
+    expected = network.attention.context(features, None)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = network.attention.context(features, None)
+    torch.testing.assert_close(found, expected)
+
+
 # --- losses -------------------------------------------------------------------------------------
 
 
