@@ -92,6 +92,8 @@ class Trainer:
 
     A method that trains several networks, or one several times, calls ``run`` once for each with
     a ``name`` of its own: what was finished before a kill is loaded, not trained again.
+    ``recipe`` is the one in force, a profile's where it replaces the method's: its ``iterations``
+    are what a loss that grows over the training has to know.
     """
 
     def __init__(

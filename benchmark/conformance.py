@@ -134,17 +134,24 @@ class Check:
 
 def check_method(make: Callable[[], Method]) -> list[Outcome]:
     """Run every check over the method that ``make`` returns; never raises for a fault of its."""
-    outcomes: dict[str, Outcome] = {}
+    return list(checked(make))
+
+
+def checked(make: Callable[[], Method]) -> Iterator[Outcome]:
+    """Yield what ``check_method`` returns, each check as it ends."""
+    passed: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
         subjects = [Subject(make, classes, Path(scratch)) for classes in CLASS_COUNTS]
         for check in CHECKS:
-            lacking = [name for name in check.after if not outcomes[name].passed]
+            lacking = [name for name in check.after if name not in passed]
             if lacking:
                 reason = f"not tried: {lacking[0]!r} did not pass"
-                outcomes[check.name] = Outcome(check.name, None, reason)
+                outcome = Outcome(check.name, None, reason)
             else:
-                outcomes[check.name] = _outcome(check, subjects)
-    return list(outcomes.values())
+                outcome = _outcome(check, subjects)
+            if outcome.passed:
+                passed.add(check.name)
+            yield outcome
 
 
 def _outcome(check: Check, subjects: Sequence[Subject]) -> Outcome:

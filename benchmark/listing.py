@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def print_plan(rows: list[dict[str, Any]]) -> None:
     making = [row for row in rows if row["runs"]]
     known = sum(row["seconds"] or 0.0 for row in making)
     unknown = sum(row["seconds"] is None for row in making)
-    console.print(f"{len(rows)} stages, {len(making)} to make{_about(known, unknown)}")
+    console.print(f"{len(rows)} stages, {_to_make(len(making), known, unknown)}")
 
 
 def plans_overview(plans: Sequence[Plan], store: Store) -> dict[str, Any]:
@@ -125,15 +125,18 @@ def print_overview(overview: dict[str, Any]) -> None:
     console.print(grid)
     console.print(
         "{together} stages together, {distinct} of them distinct (saved {saved}), "
-        "{cached} cached, {to_make} to make".format_map(overview)
-        + _about(overview["seconds"], overview["never_timed"]),
+        "{cached} cached, ".format_map(overview)
+        + _to_make(overview["to_make"], overview["seconds"], overview["never_timed"]),
         soft_wrap=True,
     )
 
 
-def _about(seconds: float, never_timed: int) -> str:
+def _to_make(number: int, seconds: float, never_timed: int) -> str:
+    """Return how many stages are to be made, and how long that takes as far as it is known."""
+    if number and never_timed == number:
+        return f"{number} to make, none of them timed here yet"
     more = f", and {never_timed} stages never timed here" if never_timed else ""
-    return f": about {seconds:.0f} s{more}"
+    return f"{number} to make: about {seconds:.0f} s{more}"
 
 
 def print_check(report: CheckReport) -> None:
@@ -155,18 +158,24 @@ def print_paper_check(check: PaperCheck) -> None:
         print("\n".join(f"  {source}" for source in check.sources))
 
 
-def print_conformance(name: str, outcomes: Sequence[Outcome]) -> None:
-    """Print a line a check, ticked or crossed, with the reason of every failure."""
+def print_conformance(name: str, outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Print a line a check as it ends, ticked or crossed, with the reason of every failure.
+
+    Returns the outcomes.
+    """
     console = Console(highlight=False)
     signs = {True: ("✓", "green"), False: ("✗", "red"), None: ("-", "dim")}
+    ended = []
     for outcome in outcomes:
         sign, style = signs[outcome.passed]
         reason = f": {outcome.reason}" if outcome.reason else ""
         console.print(Text(f"{sign} {outcome.check}{reason}", style=style), soft_wrap=True)
-    failed = sum(outcome.passed is False for outcome in outcomes)
-    untried = sum(outcome.passed is None for outcome in outcomes)
-    passed = len(outcomes) - failed - untried
+        ended.append(outcome)
+    failed = sum(outcome.passed is False for outcome in ended)
+    untried = sum(outcome.passed is None for outcome in ended)
+    passed = len(ended) - failed - untried
     console.print(f"method {name}: {passed} checks passed, {failed} failed, {untried} not tried")
+    return ended
 
 
 def _cost(row: dict[str, Any]) -> str:

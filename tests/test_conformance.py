@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from benchmark import cli, conformance
 from benchmark.attention import Trainer
-from benchmark.conformance import CHECKS, Outcome, check_method
+from benchmark.conformance import CHECKS, Check, Outcome, Subject, check_method, checked
 from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper
 from benchmark.registry import build_method, method_entry_points
 
@@ -445,6 +445,26 @@ def test_a_sound_method_passes_everything() -> None:
     outcomes = check_method(Sound)
     assert [outcome for outcome in outcomes if not outcome.passed] == []
     assert [outcome.check for outcome in outcomes] == [check.name for check in CHECKS]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_check_is_told_before_the_next_one_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+
+    def first_check(subject: Subject) -> str:
+        begun.append("first")
+        return "wrong"
+
+    def second_check(subject: Subject) -> str:
+        begun.append("second")
+        return ""
+
+    checks = (Check(first_check), Check(second_check))
+    monkeypatch.setattr(conformance, "CHECKS", checks)
+    running = checked(Sound)
+    assert next(running) == Outcome("first check", False, "with 3 classes: wrong")
+    assert begun == ["first"]
+    assert list(running) == [Outcome("second check", True, "")]
 
 
 @pytest.mark.usefixtures("quick")

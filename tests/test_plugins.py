@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 from collections.abc import Iterator
@@ -33,18 +32,8 @@ from benchmark.user_files import UserFiles
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "helpers"))
-from plugin_package import write_plugin
+from plugin_package import forget_plugins, write_plugin
 from tiny import write_profile
-
-
-def forget() -> None:
-    """Forget what was found of plugins and of their code."""
-    importlib.invalidate_caches()
-    registry._points.cache_clear()
-    provenance._module_fingerprint.cache_clear()
-    provenance._own_imports.cache_clear()
-    for name in [name for name in sys.modules if name.split(".")[0] == "tiny_plugin"]:
-        del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +43,9 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     written = write_plugin(site)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
-        forget()
+        forget_plugins("tiny_plugin")
         yield written
-    forget()
+    forget_plugins("tiny_plugin")
 
 
 @pytest.fixture(scope="module")
@@ -211,12 +200,12 @@ def test_a_row_whose_plugin_imports_late_what_is_no_python_says_so(
     try:
         choice.write_text(f"{text}\n\ndef late():\n    import tiny_plugin.unfinished\n")
         (package / "unfinished.py").write_text("def (")
-        forget()
+        forget_plugins("tiny_plugin")
         plan = make_plan(rows("halves"), profile, UserFiles(), (0,))
     finally:
         choice.write_text(text)
         (package / "unfinished.py").unlink()
-        forget()
+        forget_plugins("tiny_plugin")
     assert len(plan.cells) == 1
     assert "the source of its plugin cannot be read" in plan.broken["theirs"]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark import cli, profiles, runner
-from benchmark.listing import plans_overview
+from benchmark.listing import plans_overview, print_overview
 from benchmark.plan import Plan, make_plan
 from benchmark.profiles import Profile, load_profile
 from benchmark.store import Store
@@ -144,6 +144,10 @@ def test_the_overview_counts_what_is_shared_and_cached(
     assert empty["saved"] == empty["tables"][1]["shared"] == len(first & second) > 0
     assert (empty["tables"][0]["shared"], empty["cached"]) == (0, 0)
     assert empty["to_make"] == empty["never_timed"] == len(first | second)
+
+    print_overview(empty)
+    told = f"0 cached, {len(first | second)} to make, none of them timed here yet"
+    assert capsys.readouterr().out.splitlines()[-1].endswith(told)
 
     suite("run", "--table", "seenet_table1")
     capsys.readouterr()

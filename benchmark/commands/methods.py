@@ -40,13 +40,14 @@ def check(
     from benchmark.registry import build_method, load_method_class
 
     load_method_class(name)
-    from benchmark.conformance import check_method
+    from benchmark.conformance import checked
     from benchmark.listing import print_conformance
 
-    outcomes = check_method(lambda: build_method(name, {}))
+    running = checked(lambda: build_method(name, {}))
     if as_json:
+        outcomes = list(running)
         print_json([dataclasses.asdict(outcome) for outcome in outcomes])
     else:
-        print_conformance(name, outcomes)
+        outcomes = print_conformance(name, running)
     if any(outcome.passed is False for outcome in outcomes):
         raise typer.Exit(1)

@@ -12,6 +12,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import near_name
@@ -47,6 +48,8 @@ __all__ = [
 
 FOLDER = Path(__file__).parent
 GROUP = "wsss_benchmark.tables"
+MOST_MISTAKES = 5
+"""As many are told of one file at a time."""
 
 
 class BrokenTable(BenchmarkError):
@@ -87,13 +90,13 @@ def _folders(package: str) -> list[Path]:
 
 
 def read_table(path: Path) -> Table:
-    """Return the table in a TOML file; BrokenTable naming the file and the wrong key."""
+    """Return the table in a TOML file; BrokenTable naming the file and the wrong keys."""
     try:
         table = Table.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise BrokenTable(f"table file {path.name}: {error.strerror}") from error
     except ValidationError as error:
-        raise BrokenTable(f"table file {path.name}: {_first_line(error)}") from error
+        raise BrokenTable(f"table file {path.name}: {_mistakes(error)}") from error
     except (ValueError, RecursionError) as error:  # tomllib's own error is but one of them
         raise BrokenTable(f"table file {path.name}: not valid TOML: {error}") from error
     if table.id != path.stem:
@@ -101,10 +104,25 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def _first_line(error: ValidationError) -> str:
-    """Return the first of the errors as ``key: message``, and how many more there are."""
-    first, *rest = error.errors(include_url=False)
-    key = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    more = f" (and {len(rest)} more)" if rest else ""
-    return f"{key}: {message}{more}" if key else f"{message}{more}"
+def _mistakes(error: ValidationError) -> str:
+    """Return the mistakes as ``key: message`` in one line: the first ones, and how many more.
+
+    A list whose entries are wrong is also called too short: that is no mistake of its own.
+    """
+    wrong = error.errors(include_url=False)
+    places = [one["loc"] for one in wrong]
+    own = [
+        one
+        for one in wrong
+        if one["type"] != "too_short"
+        or not any(place[:-1][: len(one["loc"])] == one["loc"] for place in places)
+    ]
+    told = [_mistake(one) for one in own[:MOST_MISTAKES]]
+    more = f" (and {len(own) - len(told)} more)" if len(own) > len(told) else ""
+    return "; ".join(told) + more
+
+
+def _mistake(one: ErrorDetails) -> str:
+    key = ".".join(str(part) for part in one["loc"])
+    message = one["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
 
+from benchmark import provenance, registry
 from benchmark.configs import config_path
 
 RECIPE = '''
@@ -112,3 +115,13 @@ def write_plugin(site: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return package
+
+
+def forget_plugins(package: str) -> None:
+    """Forget what was found of plugins and of their code, and that ``package`` was imported."""
+    importlib.invalidate_caches()
+    registry._points.cache_clear()
+    provenance._module_fingerprint.cache_clear()
+    provenance._own_imports.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == package]:
+        del sys.modules[name]

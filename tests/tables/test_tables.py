@@ -559,6 +559,23 @@ def test_a_wrong_file_gets_one_line_with_file_and_key(mistake: str, tmp_path: Pa
     assert str(tmp_path) not in str(caught.value)
 
 
+def test_all_mistakes_of_a_file_are_told_at_once_and_each_once(tmp_path: Path) -> None:
+    path = tmp_path / "small.toml"
+    wrong = VALID.replace('"segmentation"', '"maps"').replace("val = 50.0 }", 'val = "high" }')
+    path.write_text(wrong.replace('kind = "gain"', 'kind = "hope"'))
+    with pytest.raises(BenchmarkError) as caught:
+        read_table(path)
+    _, *told = re.split(r"(?:^table file small\.toml|;)(?=[: ])", str(caught.value))
+    assert [one.lstrip(": ").split(":")[0] for one in told] == [
+        "columns.0.evaluation.stage",
+        "rows.0.published.val",
+        "claims.0",
+    ]
+    path.write_text(VALID + "".join(f'{letter} = "?"\n' for letter in "qrstuvw"))
+    with pytest.raises(BenchmarkError, match=r"claims\.0\.gain\.q: .* \(and 2 more\)$"):
+        read_table(path)
+
+
 def test_a_missing_file_gets_one_line(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match=r"none\.toml: No such file"):
         read_table(tmp_path / "none.toml")
