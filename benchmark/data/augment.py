@@ -102,7 +102,8 @@ def recoloured(image: Image, rng: np.random.Generator, colour: float) -> Image:
     if not colour:
         return image
     gain = 1 + rng.uniform(-colour, colour) + rng.uniform(-colour, colour, 3) / 2
-    return np.clip(image * gain, 0, 255).astype(np.uint8)
+    becomes = np.clip(np.arange(256)[:, None] * gain, 0, 255).astype(np.uint8)
+    return np.asarray(cv2.LUT(image, becomes[None]), np.uint8)  # many times as fast as on pixels
 
 
 def warped(image: Image, size: int) -> Image:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -56,6 +58,11 @@ def test_a_scorer_that_disagrees_is_not_timed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(metrics, "confusion_counts", wrong)
     with pytest.raises(AssertionError, match="disagree"):
         compared.scoring(masks=2)
+
+
+def test_loading_is_measured_in_a_process_that_has_imported_nothing() -> None:
+    program = "from benchmark.bench.compared import loading; loading(images=1, epochs=1)"
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
 
 def test_every_group_measures(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -226,6 +226,16 @@ def test_colours_change_in_the_image_and_not_in_its_padding() -> None:
     assert seen[:, 2].tolist() == [[1, 2, 3]] * 3
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_recoloured_pixels_are_the_image_times_the_gains_cut_off(seed: int) -> None:
+    """Every value of every channel, by the definition: one gain, and half a one a channel."""
+    image = np.stack([np.arange(256, dtype=np.uint8)] * 3, axis=1)[None]
+    draws = np.random.default_rng(seed)
+    gains = 1 + draws.uniform(-0.4, 0.4) + draws.uniform(-0.4, 0.4, 3) / 2
+    expected = [[min(255, int(value * gain)) for gain in gains] for value in range(256)]
+    assert recoloured(image, np.random.default_rng(seed), 0.4).tolist() == [expected]
+
+
 def test_a_training_crop_is_the_shorter_sides_view_recoloured() -> None:
     image = np.random.default_rng(1).integers(0, 256, (40, 50, 3), dtype=np.uint8)
     crop = training_crop(
