@@ -32,11 +32,15 @@ class Measurement(Protocol):
 
 
 def run_benchmarks(
-    names: Sequence[str] | None, progress: Progress, profile: str = "scenes"
+    names: Sequence[str] | None,
+    progress: Progress,
+    profile: str = "scenes",
+    rows: Sequence[str] = (),
 ) -> list[list[Measurement]]:
     """Measure the named groups, or all; BenchmarkError for a name that is none.
 
-    The steps are those of ``profile``. Each group's measurements have the same columns.
+    The steps are those of ``profile``, and of ``rows`` alone. Each group's measurements have the
+    same columns.
     """
     for name in names or ():
         if name not in GROUPS:
@@ -46,6 +50,6 @@ def run_benchmarks(
     with progress.task("bench", len(chosen)) as task:
         for name in chosen:
             measure = getattr(import_module(f"{__name__}.{GROUPS[name]}"), name)
-            found.append(list(measure(profile) if name == "steps" else measure()))
+            found.append(list(measure(profile, rows) if name == "steps" else measure()))
             task.advance(note=name)
     return found

@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from benchmark.backbones import build_backbone
 from benchmark.costs.flops import VOC_IMAGE, training_step_flops
 from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.device import device
+from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, load_profile
 from benchmark.progress import SilentProgress, duration
-from benchmark.registry import build_method, parse_options
+from benchmark.registry import build_method, near_name, parse_options
 from benchmark.seeding import derive
 from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
@@ -87,8 +88,8 @@ class StepTimes:
 
 def steps(
     profile: str = "scenes",
+    rows: Sequence[str] = (),
     *,
-    rows: tuple[str, ...] = (),
     block: int | None = None,
     rounds: int = 3,
 ) -> list[StepTimes]:
@@ -97,15 +98,19 @@ def steps(
     Images are noise of the data set's size and weights are random: neither changes what a step
     costs. Blocks of ``block`` steps take turns; one uncounted, then ``rounds`` of each kind, of
     which the median counts. On a GPU blocks are long: the images of two steps are drawn ahead, and
-    a short block would live on those.
+    a short block would live on those. BenchmarkError for a row that the table has not.
     """
     block = block or (4 if device().type == "cpu" else 40)
     scale = load_profile(profile)
     graph = GraphWithoutFiles(scale, UserFiles())
-    chosen = [row for row in load_table(TABLE).rows if not rows or row.id in rows]
+    found = {row.id: row for row in load_table(TABLE).rows}
+    for name in rows:
+        if name not in found:
+            raise BenchmarkError(near_name(f"row of table {TABLE}", name, found))
     return [
-        _measured(row.id, graph.attention(row, 0).config, _image_size(scale), block, rounds)
-        for row in chosen
+        _measured(name, graph.attention(row, 0).config, _image_size(scale), block, rounds)
+        for name, row in found.items()
+        if not rows or name in rows
     ]
 
 

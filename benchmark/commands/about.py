@@ -59,11 +59,14 @@ def doctor(as_json: Json = False) -> None:
 def bench(
     groups: Annotated[
         str | None,
-        typer.Option(help="scoring, crf, loading, steps, scaling; comma-separated; else all."),
+        typer.Option(help="scoring, crf, loading, steps, growth, scaling; else all."),
     ] = None,
     profile: Annotated[
         str, typer.Option("--profile", help="Whose training steps are timed: scenes, paper.")
     ] = "scenes",
+    rows: Annotated[
+        str | None, typer.Option("--rows", help="With steps: only these rows of table methods.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how fast the suite is: beside the plain way, a training step, on several cores."""
@@ -71,7 +74,9 @@ def bench(
     from benchmark.listing import print_listed
     from benchmark.progress import make_progress
 
-    found = run_benchmarks(split_names(groups), make_progress(as_json), profile)
+    found = run_benchmarks(
+        split_names(groups), make_progress(as_json), profile, split_names(rows) or ()
+    )
     if as_json:
         print_json([one.to_json() for group in found for one in group])
         return

@@ -98,9 +98,9 @@ def test_the_small_plan_has_every_method_and_few_steps(monkeypatch: pytest.Monke
 
 def test_groups_are_measured_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Scaling(1, 1, 1.0, 1.0, 1.0)
-    asked: list[str] = []
+    asked: list[tuple[object, ...]] = []
     monkeypatch.setattr(bench_scaling, "scaling", lambda: [found])
-    monkeypatch.setattr(steps, "steps", lambda profile: asked.append(profile) or [found])
-    measured = bench.run_benchmarks(["scaling", "steps"], SilentProgress(), "paper")
+    monkeypatch.setattr(steps, "steps", lambda *asking: asked.append(asking) or [found])
+    measured = bench.run_benchmarks(["scaling", "steps"], SilentProgress(), "paper", ("cam",))
     assert measured == [[found], [found]]
-    assert asked == ["paper"]
+    assert asked == [("paper", ("cam",))]

@@ -13,6 +13,7 @@ from torch import nn
 from benchmark.attention import LabelledImages
 from benchmark.bench import steps as bench_steps
 from benchmark.bench.steps import StepTimes, _TimedTrainer, steps
+from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, TrainingRecipe
 from benchmark.progress import SilentProgress
 
@@ -86,3 +87,8 @@ def test_a_method_is_timed_with_all_its_trainings(
     assert (found.method, found.batch_size) == (row, 16)
     assert found.loader_seconds > 0
     assert found.resident_seconds > 0
+
+
+def test_a_row_that_the_table_has_not_is_one_line() -> None:
+    with pytest.raises(BenchmarkError, match=r"row of table methods.*seenett.*seenet"):
+        steps("scenes", ("seenett",))
