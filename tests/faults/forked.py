@@ -303,9 +303,13 @@ class Place:
 
     def check_clean(self, checkpoints: bool = False) -> None:
         """Assert that nothing half-written is left, and nothing locked."""
+        from benchmark.under_way import read_sign
+
         scratch = self.store / "scratch"
         files = [path for path in scratch.rglob("*") if path.is_file()] if scratch.exists() else []
-        kept = [path for path in files if path.name != "made_from.txt"]
+        signs = [path for path in files if path.name == "under_way.json"]  # why a stage failed
+        assert all(read_sign(path) for path in signs), signs
+        kept = [path for path in files if path.name not in ("made_from.txt", "under_way.json")]
         assert checkpoints or not files, files
         assert all("checkpoints" in path.parts for path in kept), kept
         for folder in (self.store, self.results):
