@@ -62,6 +62,14 @@ def jobs(environment: dict[str, str]) -> list[str]:
     ).stdout.split()
 
 
+def check_no_job_is_left(environment: dict[str, str]) -> None:
+    """Assert that the jobs end; Slurm takes some seconds to be done with a cancelled one."""
+    deadline = time.monotonic() + 60
+    while jobs(environment):
+        assert time.monotonic() < deadline, "jobs were left behind"
+        time.sleep(0.2)
+
+
 def test_a_run_s_stages_are_made_by_jobs_and_a_cancelled_job_is_replaced(
     environment: dict[str, str], config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,10 +99,7 @@ def test_a_run_s_stages_are_made_by_jobs_and_a_cancelled_job_is_replaced(
     assert [line for line in said if "its worker died" in line]
     lines = Counter(log.read_text().splitlines())
     assert max(lines[f"step {i}"] for i in range(4)) == 1  # it went on from its checkpoint
-    deadline = time.monotonic() + 60
-    while jobs(environment):
-        assert time.monotonic() < deadline, "jobs were left behind"
-        time.sleep(0.2)
+    check_no_job_is_left(environment)
 
 
 def test_a_job_that_slurm_refuses_is_one_line(
@@ -133,4 +138,4 @@ def test_the_command_runs_a_table_as_jobs(
     print(done.stderr, done.stdout)
     assert len(list((tmp_path / "store").glob("stages/*/*/record.json"))) == stages
     assert (tmp_path / "results" / "tiny" / f"{table}.csv").is_file()
-    assert not jobs(environment)
+    check_no_job_is_left(environment)
