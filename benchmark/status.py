@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from filelock import Timeout
 from rich.console import Console, Group
@@ -80,13 +80,13 @@ def watch_statuses(
     console: Console | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Show what is under way and what waits until all is made, or nothing is made any more.
+    """Show what is under way and what waits until all is made, or the run that was seen has ended.
 
     A terminal shows it in place, as many stages as fit; elsewhere each change of the numbers is a
     line.
     """
     console = console or Console()
-    shown, quiet = "", 0.0
+    shown, begun, quiet = "", False, 0.0
     with Live(console=console, auto_refresh=False) as live:
         while True:
             statuses = look()
@@ -97,7 +97,8 @@ def watch_statuses(
                 console.print(counts)
             shown = counts
             running = any(status.stand == "running" for status in statuses)
-            quiet = 0.0 if running else quiet + EVERY
+            begun = begun or running
+            quiet = quiet + EVERY if begun and not running else 0.0
             if not any(status.stand in OPEN for status in statuses) or quiet > QUIET:
                 return
             sleep(EVERY)
@@ -118,7 +119,7 @@ def _grid(statuses: Sequence[StageStatus]) -> Grid:
 
 def _counted(statuses: Sequence[StageStatus]) -> str:
     counts = Counter(status.stand for status in statuses)
-    return ", ".join(f"{number} {stand}" for stand, number in counts.items())
+    return ", ".join(f"{counts[stand]} {stand}" for stand in get_args(Stand) if counts[stand])
 
 
 def _recorded(stage: Stage, store: Store) -> State:

@@ -169,7 +169,7 @@ class Watched:
 def test_a_watched_run_is_a_line_a_change_and_ends_with_its_last_stage() -> None:
     begun = ["running", "waiting", "waiting"]
     watched = Watched([begun, begun, ["cached", "running", "running"], ["cached"] * 3], False)
-    lines = ["1 running, 2 waiting", "1 cached, 2 running", "3 cached"]
+    lines = ["1 running, 2 waiting", "2 running, 1 cached", "3 cached"]
     assert watched.shown().split("\n") == [*lines, ""]
     assert watched.slept == [EVERY] * 3
 
@@ -179,10 +179,16 @@ def test_a_terminal_shows_what_is_open_as_far_as_it_fits() -> None:
     first = shown.split("3 cached")[0]
     assert first.index("other [red]") < first.index("second")
     assert "first" not in first
-    assert "1 cached, 1 waiting, 1 running" in first
+    assert "1 running, 1 waiting, 1 cached" in first
 
 
 def test_a_watch_ends_where_a_run_has_failed_and_nothing_is_made_any_more() -> None:
     watched = Watched([["running", "waiting", "waiting"], ["failed", "waiting", "waiting"]], False)
     assert "1 failed, 2 waiting" in watched.shown()
     assert sum(watched.slept) == EVERY + QUIET
+
+
+def test_a_watch_that_is_there_before_its_run_waits_for_it() -> None:
+    waiting = ["waiting"] * 3
+    watched = Watched([waiting] * 30 + [["running"] * 3, ["cached"] * 3], False)
+    assert watched.shown().split("\n") == ["3 waiting", "3 running", "3 cached", ""]
