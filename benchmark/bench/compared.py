@@ -143,11 +143,11 @@ def _crf_job(number: int, photograph: Image) -> Any:
 
 def loading(images: int = 64, epochs: int = 3) -> list[Figure]:
     """Training views a second of a core: decoded once and cut by OpenCV, against PIL each time."""
+    import benchmark.torchvision_schemas  # noqa: F401, I001  before torchvision
     from PIL import Image as Pillow
+    from torchvision.transforms import v2
 
-    from benchmark import torchvision_schemas  # noqa: F401 (before torchvision)
     from benchmark.data.augment import draw_view, recoloured
-    from torchvision.transforms import v2  # isort: skip
 
     files = [_jpeg(_photograph(number)) for number in range(images)]
     transform = v2.Compose(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.attention import LabelledImages, attention_maps
-from benchmark.bench.steps import CLASSES, TABLE, untrained
+from benchmark.attention import attention_maps
+from benchmark.bench.steps import CLASSES, TABLE, noise, untrained
+from benchmark.costs.flops import VOC_IMAGE
 from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.crf import WIDE_CRF, CrfJob, crf_many
 from benchmark.metrics import confusion_counts
@@ -20,14 +21,13 @@ from benchmark.progress import duration
 from benchmark.proxy import resize_maps
 from benchmark.proxy.threshold import background_threshold
 from benchmark.seeding import derive
+from benchmark.stages.inputs import INFERENCE_BATCH, chunks
 from benchmark.tables import load_table
 from benchmark.user_files import UserFiles
 
 NUMBERS = (500, 1000, 3000)
 PRESENT = (1, 2, 4, 8)
 SIDE = 96
-BATCH = 32
-VOC_SIZE = (375, 500)
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,10 @@ def _seconds(work: Callable[[int], None], number: int) -> float:
 
 def _label_images(number: int) -> None:
     """Read the first method's maps off an untrained network, make labels of them, count those."""
-    rng = np.random.default_rng(derive("bench", "growth"))
     graph = GraphWithoutFiles(load_profile("scenes"), UserFiles())
     method, network = untrained(graph.attention(load_table(TABLE).rows[0], 0).config)
-    for start in range(0, number, BATCH):
-        data = _noise(rng, min(BATCH, number - start))
+    for batch in chunks(range(number), INFERENCE_BATCH):
+        data = noise(len(batch), (SIDE, SIDE), method)
         maps, _ = attention_maps(method, network, data, SIDE)
         for found, labels in zip(maps, data.labels, strict=True):
             classes = np.flatnonzero(labels)
@@ -95,18 +94,10 @@ def _label_images(number: int) -> None:
             confusion_counts(proxy, proxy, CLASSES + 1)
 
 
-def _noise(rng: np.random.Generator, number: int) -> LabelledImages:
-    images = [rng.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(number)]
-    labels = np.zeros((number, CLASSES), bool)
-    labels[np.arange(number), rng.integers(0, CLASSES, number)] = True
-    labels[np.arange(number), rng.integers(0, CLASSES, number)] = True
-    return LabelledImages(images, labels)
-
-
 def _refine(number: int) -> None:
     """Run DenseCRF on one image of VOC's size with ``number`` classes and the background."""
     rng = np.random.default_rng(derive("bench", "growth"))
-    image: NDArray[np.uint8] = rng.integers(0, 256, (*VOC_SIZE, 3), dtype=np.uint8)
-    scores = rng.random((CLASSES + 1, *VOC_SIZE), np.float32)
+    image: NDArray[np.uint8] = rng.integers(0, 256, (*VOC_IMAGE, 3), dtype=np.uint8)
+    scores = rng.random((CLASSES + 1, *VOC_IMAGE), np.float32)
     present = np.arange(CLASSES + 1) <= number
     list(crf_many([CrfJob(image, scores / scores.sum(axis=0), present)], WIDE_CRF, workers=1))

@@ -121,7 +121,7 @@ def _measured(
     recipe: TrainingRecipe = parse_options("recipe", TrainingRecipe, config["recipe"])
     with tempfile.TemporaryDirectory(prefix="wsss_bench_") as scratch:
         trainer = _TimedTrainer(
-            _noise(2 * recipe.batch_size, size, method),
+            noise(2 * recipe.batch_size, size, method),
             dataclasses.replace(recipe, iterations=block * (rounds + 1)),
             seed=0,
             scratch=Path(scratch),
@@ -192,7 +192,7 @@ def _now() -> float:
     return time.perf_counter()
 
 
-def _noise(number: int, size: tuple[int, int], method: Method) -> LabelledImages:
+def noise(number: int, size: tuple[int, int], method: Method) -> LabelledImages:
     """Return random images of one or two random classes, with saliency where it is looked at."""
     rng = np.random.default_rng(derive("bench", "steps"))
     images = [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for _ in range(number)]

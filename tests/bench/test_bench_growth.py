@@ -37,7 +37,7 @@ def test_the_fewest_are_done_once_more_than_is_counted(monkeypatch: pytest.Monke
 
 def test_images_and_classes_are_really_worked_on(monkeypatch: pytest.MonkeyPatch) -> None:
     counted, refined = [], []
-    monkeypatch.setattr(bench_growth, "VOC_SIZE", (20, 30))
+    monkeypatch.setattr(bench_growth, "VOC_IMAGE", (20, 30))
     monkeypatch.setattr(bench_growth, "confusion_counts", lambda *pair: counted.append(pair))
     plain = bench_growth.crf_many
 
