@@ -229,8 +229,9 @@ def _at_once(
 ) -> Done:
     with workers:
         while remaining := todo():
-            ready = _ready(remaining, workers.running)
-            waiting = [stage for stage in remaining if stage.key not in workers.running]
+            running = workers.running
+            ready = _ready(remaining, running)
+            waiting = [stage for stage in remaining if stage.key not in running]
             for stage in chosen(ready, waiting, lengths, workers.free, workers.jobs):
                 workers.begin(stage)
             yield from workers.finished()

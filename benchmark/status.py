@@ -24,8 +24,6 @@ Stand = Literal["running", "failed", "stopped", "waiting", "cached", "stale", "n
 """Where a stage stands; a stopped one was interrupted and goes on from its checkpoints."""
 
 STYLES = {"running": "green", "failed": "red", "stopped": "yellow", "cached": "dim"}
-
-
 OPEN: tuple[Stand, ...] = ("running", "failed", "stopped", "waiting")
 """What a live view shows, in this order; all else is only counted."""
 EVERY, QUIET = 2.0, 10.0
