@@ -70,8 +70,6 @@ def _fetch_sbd(folder: Path) -> Path:
 
 
 def _make_masks(root: Path, sbd: Path, progress: Progress) -> None:
-    from scipy.io import loadmat
-
     train, val = (_ids(root / SPLITS / f"{name}.txt") for name in ("train", "val"))
     others = sorted({*_ids(sbd / "train.txt"), *_ids(sbd / "val.txt")} - {*train, *val})
     masks = root / MASKS
@@ -84,11 +82,22 @@ def _make_masks(root: Path, sbd: Path, progress: Progress) -> None:
             task.advance()
         for image_id in others:
             if not (masks / f"{image_id}.png").exists():
-                found = loadmat(str(sbd / "cls" / f"{image_id}.mat"))
-                _write_mask(masks, image_id, found["GTcls"][0]["Segmentation"][0])
+                _write_mask(masks, image_id, _sbd_labels(sbd / "cls" / f"{image_id}.mat"))
             task.advance()
     ids = sorted([*train, *others])
     write_atomic(root / SPLITS / "train_aug.txt", ("\n".join(ids) + "\n").encode())
+
+
+def _sbd_labels(path: Path) -> NDArray[np.uint8]:
+    from scipy.io import loadmat
+
+    try:
+        labels: NDArray[np.uint8] = loadmat(str(path))["GTcls"][0]["Segmentation"][0]
+    except (KeyError, ValueError, OSError) as error:
+        raise BenchmarkError(
+            f"{path} cannot be read ({error}): remove {path.parents[1]} and run again"
+        ) from error
+    return labels
 
 
 def _write_mask(folder: Path, image_id: str, labels: NDArray[np.uint8]) -> None:

@@ -105,6 +105,16 @@ def test_what_is_there_is_not_fetched_again_and_what_was_killed_goes_on(
     assert servers.fetched[2:] == ["benchmark.tgz"]
 
 
+def test_a_mask_that_cannot_be_read_is_one_line(tmp_path: Path, servers: Servers) -> None:
+    download_voc(tmp_path, SilentProgress())
+    (tmp_path / "SegmentationClassAug" / "2009_d.png").unlink()
+    (tmp_path / ARCHIVES / "SBD" / "cls" / "2009_d.mat").write_bytes(b"no such thing" * 50)
+    with pytest.raises(
+        BenchmarkError, match=r"2009_d\.mat cannot be read .*: remove .*SBD and run"
+    ):
+        download_voc(tmp_path, SilentProgress())
+
+
 def test_an_archive_that_cannot_be_had_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
