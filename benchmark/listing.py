@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as Grid
 from rich.text import Text
 
@@ -20,6 +21,10 @@ from benchmark.store import Store
 if TYPE_CHECKING:
     from benchmark.conformance import Outcome
     from benchmark.data.paper_check import PaperCheck
+
+
+PIPE_WIDTH = 10_000
+"""Characters; a pipe has no width of its own, and what reads it wants whole lines."""
 
 
 def listed(what: str) -> list[dict[str, str]]:
@@ -41,10 +46,19 @@ def print_listed(rows: list[dict[str, str]]) -> None:
     if not rows:
         Console().print("there is none")
         return
-    grid = Grid(*rows[0], box=None, pad_edge=False)
+    _print_grid(rows[0], [list(row.values()) for row in rows])
+
+
+def _print_grid(header: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print cells below their header; in a terminal long ones are folded, and none is cut."""
+    columns = [Column(name, overflow="fold") for name in header]
+    grid = Grid(*columns, box=None, pad_edge=False)
     for row in rows:
-        grid.add_row(*map(Text, row.values()))
-    Console().print(grid)
+        grid.add_row(*map(Text, row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    console.print(grid)
 
 
 def plan_rows(plan: Plan, store: Store) -> list[dict[str, Any]]:
@@ -66,15 +80,14 @@ def plan_rows(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 def print_plan(rows: list[dict[str, Any]]) -> None:
     """Print the stages, how many are to be made, and what that will take."""
-    grid = Grid("stage", "state", "will take", "key", box=None, pad_edge=False)
-    for row in rows:
-        grid.add_row(row["label"], row["state"], _cost(row), row["key"][:12])
-    console = Console()
-    console.print(grid)
+    _print_grid(
+        ("stage", "state", "will take", "key"),
+        [(row["label"], row["state"], _cost(row), row["key"][:12]) for row in rows],
+    )
     making = [row for row in rows if row["runs"]]
     known = sum(row["seconds"] or 0.0 for row in making)
     unknown = sum(row["seconds"] is None for row in making)
-    console.print(f"{len(rows)} stages, {_to_make(len(making), known, unknown)}")
+    Console().print(f"{len(rows)} stages, {_to_make(len(making), known, unknown)}", soft_wrap=True)
 
 
 def plans_overview(plans: Sequence[Plan], store: Store) -> dict[str, Any]:
@@ -118,12 +131,11 @@ def plans_overview(plans: Sequence[Plan], store: Store) -> dict[str, Any]:
 def print_overview(overview: dict[str, Any]) -> None:
     """Print a line a table, then what they need together."""
     names = ("table", "stages", "shared", "cached", "to_make")
-    grid = Grid(*(name.replace("_", " ") for name in names), box=None, pad_edge=False)
-    for table in overview["tables"]:
-        grid.add_row(*(str(table[name]) for name in names))
-    console = Console()
-    console.print(grid)
-    console.print(
+    _print_grid(
+        (name.replace("_", " ") for name in names),
+        [[str(table[name]) for name in names] for table in overview["tables"]],
+    )
+    Console().print(
         "{together} stages together, {distinct} of them distinct (saved {saved}), "
         "{cached} cached, ".format_map(overview)
         + _to_make(overview["to_make"], overview["seconds"], overview["never_timed"]),

@@ -72,6 +72,8 @@ def check_files(profile: Profile, files: UserFiles) -> None:
     """Raise BenchmarkError for files that the profile lacks or has no use for."""
     if files.data and not isinstance(profile.data, VocFolder):
         raise BenchmarkError(f"profile {profile.id} makes its own images: drop --data")
+    if files.saliency and profile.saliency.kind != "folder":
+        raise BenchmarkError(f"profile {profile.id} reads no saliency folder: drop --saliency")
     wanted = [name for name, w in profile.weights.items() if w.source == "user"]
     for name in files.weights:
         if name not in wanted:

@@ -47,6 +47,21 @@ def refused(shell: Shell, *arguments: str) -> str:
     return lines[0]
 
 
+def test_a_pipe_gets_whole_lines(shell: Shell) -> None:
+    _, told, _ = shell("list", "recipes")
+    _, told_to_machines, _ = shell("list", "recipes", "--json")
+    rows = json.loads(told_to_machines)
+    lines = told.splitlines()
+    assert len(lines) == 1 + len(rows)
+    for line, row in zip(lines[1:], rows, strict=True):
+        assert all(value in line for value in row.values())
+
+
+def test_saliency_that_a_profile_does_not_read_is_refused(shell: Shell, tmp_path: Path) -> None:
+    arguments = ("plan", "--table", "seenet_table1", "--saliency", f"DSS={tmp_path}")
+    assert "profile scenes reads no saliency folder: drop --saliency" in refused(shell, *arguments)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
