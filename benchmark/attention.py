@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.data.augment import View, draw_view, recoloured, resized
+from benchmark.data.augment import View, draw_colours, draw_view, resized, translated
+from benchmark.data.resident import ResidentPlanes, fits_on_device
 from benchmark.device import device, mixed_precision, on_device
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
@@ -55,9 +56,13 @@ class LabelledImages:
 
 def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
     """Stack (H, W, 3) images of one size to a normalised (B, 3, H, W) tensor on the device."""
-    batch = on_device(np.stack(images))
-    mean, std = _mean_and_std(batch.device)
-    return ((batch.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
+    return normalised(on_device(np.stack(images)))
+
+
+def normalised(images: Tensor) -> Tensor:
+    """Return RGB images (B, H, W, 3) of 0..255 as (B, 3, H, W), by ImageNet's mean and sd."""
+    mean, std = _mean_and_std(images.device)
+    return ((images.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
 @cache
@@ -179,36 +184,38 @@ class Trainer:
         optimiser.step()
 
     def batches(self, start: int, source: _Source | None = None) -> Iterator[tuple[int, Batch]]:
-        """Yield (step, batch) from ``start`` on; a batch depends on the seed and its step alone."""
+        """Yield (step, batch) from ``start`` on; a batch depends on the seed and its step alone.
+
+        Where a GPU has room for the images they stay there and are cut there; else threads cut
+        them on the host, ahead of the steps.
+        """
         source = source or _Source(self.data.images, self.data.labels, self.data.saliency, None)
         size = self.recipe.batch_size
+        numbers = range(start * size, self.recipe.iterations * size)
+        if fits_on_device(source.planes):
+            resident = _ResidentSource(source)
+            looks = (self._look(number, source) for number in numbers)
+            for step in range(start, self.recipe.iterations):
+                yield step, resident.batch(list(islice(looks, size)), step)
+            return
         drawn = made_ahead(
-            lambda number: self._draw(number, source),
-            range(start * size, self.recipe.iterations * size),
+            lambda number: _draw(self._look(number, source), source),
+            numbers,
             threads=drawing_threads(),
             ahead=2 * size,
         )
         for step in range(start, self.recipe.iterations):
             yield step, _stacked(list(islice(drawn, size)), step)
 
-    def _draw(self, number: int, source: _Source) -> _Drawn:
+    def _look(self, number: int, source: _Source) -> _Look:
         epoch, position = divmod(number, len(source.images))
-        index = self._order(epoch)[position]
+        index = int(self._order(epoch)[position])
         rng = np.random.default_rng(derive("view", self.seed, number))
-        image, recipe = source.images[index], self.recipe
+        recipe, shape = self.recipe, source.images[index].shape
         view = draw_view(
-            image.shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
+            shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
         )
-        return _Drawn(
-            view.of(
-                image,
-                padding=MEAN_COLOUR,
-                change=lambda seen: recoloured(seen, rng, recipe.colour),
-            ),
-            source.labels[index],
-            _plane(source.saliency, index, view, padding=0),
-            _plane(source.seeds, index, view, padding=-1, nearest=True),
-        )
+        return _Look(index, view, draw_colours(rng, recipe.colour))
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         kept = self._order_of  # read once: another thread may be in another epoch
@@ -224,6 +231,20 @@ class _Source:
     labels: NDArray[np.bool_]
     saliency: Sequence[NDArray[np.uint8]] | None
     seeds: Sequence[NDArray[np.int16]] | None
+
+    @property
+    def planes(self) -> list[NDArray[Any]]:
+        """All that is cut."""
+        return [*self.images, *(self.saliency or ()), *(self.seeds or ())]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How an image is seen once, and what its colours become."""
+
+    index: int
+    view: View
+    colours: NDArray[np.uint8] | None
 
 
 @dataclass(frozen=True)
@@ -243,6 +264,43 @@ def _plane(
     nearest: bool = False,
 ) -> NDArray[Any] | None:
     return None if planes is None else view.of(planes[index], nearest=nearest, padding=padding)
+
+
+def _draw(look: _Look, source: _Source) -> _Drawn:
+    """Cut what ``look`` shows, on the host."""
+    return _Drawn(
+        look.view.of(
+            source.images[look.index],
+            padding=MEAN_COLOUR,
+            change=lambda seen: translated(seen, look.colours),
+        ),
+        source.labels[look.index],
+        _plane(source.saliency, look.index, look.view, padding=0),
+        _plane(source.seeds, look.index, look.view, padding=-1, nearest=True),
+    )
+
+
+class _ResidentSource:
+    """A source whose images stay on the device."""
+
+    def __init__(self, source: _Source) -> None:
+        self._images = ResidentPlanes(source.images)
+        self._saliency = None if source.saliency is None else ResidentPlanes(source.saliency)
+        self._seeds = None if source.seeds is None else ResidentPlanes(source.seeds)
+        self._labels = source.labels
+
+    def batch(self, looks: Sequence[_Look], step: int) -> Batch:
+        """Cut what ``looks`` show, on the device."""
+        places, views = [look.index for look in looks], [look.view for look in looks]
+        colours = [look.colours for look in looks if look.colours is not None]
+        images = self._images.views(places, views, padding=MEAN_COLOUR, colours=colours)
+        saliency = seeds = None
+        if self._saliency is not None:
+            saliency = self._saliency.views(places, views).float() / 255
+        if self._seeds is not None:
+            seeds = self._seeds.views(places, views, padding=-1, nearest=True).long()
+        labels = on_device(self._labels[places]).float()
+        return Batch(normalised(images), labels, saliency, seeds, step)
 
 
 def _stacked(drawn: Sequence[_Drawn], step: int) -> Batch:
@@ -368,14 +426,13 @@ def attention_maps(
     height, width = data.images[0].shape[:2] if keep_shape else (size, size)
     for scale in sorted(recipe.scales, reverse=True):
         view = images_of_shape(data, (round(height * scale), round(width * scale)))
-        for mirrored in (False, True) if recipe.flip else (False,):
-            batch = _mirrored(view) if mirrored else view
-            found = method.attention(network, batch)
-            background = method.background(network, batch)
-            maps.append(found.flip(3) if mirrored else found)
-            if background is not None:
-                background = background[:, None]
-                backgrounds.append(background.flip(3) if mirrored else background)
+        batch = _with_mirror_images(view) if recipe.flip else view
+        found = method.attention(network, batch)
+        _check_shape(method, found, batch.labels.shape)
+        maps += _mirrored_back(found, recipe.flip)
+        background = method.background(network, batch)
+        if background is not None:
+            backgrounds += _mirrored_back(background[:, None], recipe.flip)
     fused = fuse(maps, recipe)
     check_maps(method, fused, data.labels.shape)
     present = fused * torch.from_numpy(data.labels).to(fused.device)[:, :, None, None]
@@ -412,11 +469,7 @@ def check_maps(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) -> N
 
     Written so that nan fails as well.
     """
-    if maps.ndim != 4 or tuple(maps.shape[:2]) != tuple(labels_shape):
-        raise BenchmarkError(
-            f"the attention of {type(method).__name__} is {tuple(maps.shape)}, "
-            f"not (B, C, h, w) for labels {tuple(labels_shape)}"
-        )
+    _check_shape(method, maps, labels_shape)
     if not bool(((maps >= 0) & (maps <= 1)).all()):
         raise BenchmarkError(
             f"the attention of {type(method).__name__} leaves [0, 1]: "
@@ -424,6 +477,27 @@ def check_maps(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) -> N
         )
 
 
-def _mirrored(batch: Batch) -> Batch:
-    saliency = None if batch.saliency is None else batch.saliency.flip(2)
-    return Batch(batch.images.flip(3), batch.labels, saliency)
+def _check_shape(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) -> None:
+    if maps.ndim != 4 or tuple(maps.shape[:2]) != tuple(labels_shape):
+        raise BenchmarkError(
+            f"the attention of {type(method).__name__} is {tuple(maps.shape)}, "
+            f"not (B, C, h, w) for labels {tuple(labels_shape)}"
+        )
+
+
+def _with_mirror_images(batch: Batch) -> Batch:
+    """Return the batch, and behind it its images and their saliency mirrored."""
+    saliency = batch.saliency
+    return Batch(
+        torch.cat([batch.images, batch.images.flip(3)]),
+        torch.cat([batch.labels, batch.labels]),
+        None if saliency is None else torch.cat([saliency, saliency.flip(2)]),
+    )
+
+
+def _mirrored_back(maps: Tensor, flip: bool) -> list[Tensor]:
+    """Return maps (B, K, h, w) by view; of mirror images, the second half, mirrored again."""
+    if not flip:
+        return [maps]
+    plain, mirrored = maps.chunk(2)
+    return [plain, mirrored.flip(3)]

@@ -458,9 +458,18 @@ class TestMaps:
         self, monkeypatch: pytest.MonkeyPatch, value: float
     ) -> None:
         monkeypatch.setattr(
-            Stub, "attention", lambda self, network, batch: torch.full((2, 3, 4, 4), value)
+            Stub,
+            "attention",
+            lambda self, network, batch: torch.full((len(batch.labels), 3, 4, 4), value),
         )
         with pytest.raises(BenchmarkError, match=r"attention of Stub leaves"):
+            attention_maps(Stub(), nn.Linear(1, 1), salient(), 16)
+
+    def test_maps_of_too_few_images_are_refused_before_they_are_mirrored_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(Stub, "attention", lambda self, network, batch: torch.zeros(1, 3, 4, 4))
+        with pytest.raises(BenchmarkError, match=r"Stub is \(1, 3, 4, 4\), not \(B, C, h, w\)"):
             attention_maps(Stub(), nn.Linear(1, 1), salient(), 16)
 
 

@@ -99,11 +99,22 @@ def training_crop(
 
 def recoloured(image: Image, rng: np.random.Generator, colour: float) -> Image:
     """Return ``image`` with brightness and each channel's gain changed by up to ``colour``."""
+    return translated(image, draw_colours(rng, colour))
+
+
+def draw_colours(rng: np.random.Generator, colour: float) -> Image | None:
+    """Draw what each value of each channel becomes, (256, 3); None where ``colour`` is 0."""
     if not colour:
-        return image
+        return None
     gain = 1 + rng.uniform(-colour, colour) + rng.uniform(-colour, colour, 3) / 2
-    becomes = np.clip(np.arange(256)[:, None] * gain, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(image, becomes[None]), np.uint8)  # many times as fast as on pixels
+    return np.clip(np.arange(256)[:, None] * gain, 0, 255).astype(np.uint8)
+
+
+def translated(image: Image, colours: Image | None) -> Image:
+    """Return ``image`` (H, W, 3) with every value as ``colours`` (256, 3) has it."""
+    if colours is None:
+        return image
+    return np.asarray(cv2.LUT(image, colours[None]), np.uint8)  # many times as fast as on pixels
 
 
 def warped(image: Image, size: int) -> Image:

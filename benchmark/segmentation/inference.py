@@ -26,7 +26,8 @@ from benchmark.weights import load_backbone, load_state_dict
 Image = NDArray[np.uint8]
 Fusion = Literal["probabilities", "logits"]
 
-# Image pixels of a batch: VGG-16's first feature maps take 300 MB each for so many at scale 1.5.
+# Image pixels of a batch, mirror images included: VGG-16's first feature maps take 300 MB each for
+# so many at scale 1.5.
 PIXELS_PER_BATCH = 500 * 500 * 2
 PIXELS_PER_CRF_PROCESS = 10_000_000  # some ten seconds of DenseCRF
 # Labels that are nowhere at least this probable are left out of the CRF (its time grows with them).
@@ -118,13 +119,14 @@ def probabilities(network: Any, images: Sequence[Image], views: Views) -> Tensor
     total: Tensor | None = None
     for scale in views.scales:
         inputs = _normalised(network, images, _input_size(network, scaled, scale))
-        for mirrored in (False, True) if views.flip else (False,):
-            seen = inputs.flip(3) if mirrored else inputs
-            # MMSegmentation interpolates the scores straight to the size named here.
-            scores = network.encode_decode(seen, [{"img_shape": size}] * len(images))
-            found = functional.softmax(scores, dim=1) if views.fusion == "probabilities" else scores
-            found = found.flip(3) if mirrored else found
-            total = found if total is None else total.add_(found)
+        seen = torch.cat([inputs, inputs.flip(3)]) if views.flip else inputs
+        # MMSegmentation interpolates the scores straight to the size named here.
+        scores = network.encode_decode(seen, [{"img_shape": size}] * len(seen))
+        found = functional.softmax(scores, dim=1) if views.fusion == "probabilities" else scores
+        if views.flip:
+            plain, mirrored = found.chunk(2)
+            found = plain + mirrored.flip(3)
+        total = found if total is None else total.add_(found)
     assert total is not None, "at least one scale"
     if views.fusion == "logits":
         return functional.softmax(total, dim=1)
@@ -165,14 +167,15 @@ def _normalised(network: Any, images: Sequence[Image], size: tuple[int, int]) ->
     return network.data_preprocessor({"inputs": bgr})["inputs"]
 
 
-def _batches(images: Mapping[str, Path]) -> Iterator[_Batch]:
+def _batches(images: Mapping[str, Path], flip: bool) -> Iterator[_Batch]:
     """Yield images in batches of one size, each read once, in about the given order."""
+    room = PIXELS_PER_BATCH // (1 + flip)
     waiting: dict[tuple[int, ...], list[tuple[str, Image]]] = {}
     for image_id, path in images.items():
         image = read_image(path)
         group = waiting.setdefault(image.shape, [])
         group.append((image_id, image))
-        if (len(group) + 1) * image.shape[0] * image.shape[1] > PIXELS_PER_BATCH:
+        if (len(group) + 1) * image.shape[0] * image.shape[1] > room:
             yield _Batch(*zip(*waiting.pop(image.shape), strict=True))
     for group in waiting.values():
         yield _Batch(*zip(*group, strict=True))
@@ -186,7 +189,7 @@ def _segment(
     allowed: Mapping[str, NDArray[np.bool_]] | None,
 ) -> Iterator[tuple[str, CrfJob]]:
     """Write each image's labels; yield its id and what a CRF needs to refine them."""
-    for batch in _batches(images):
+    for batch in _batches(images, views.flip):
         scores = probabilities(network, batch.images, views)
         if allowed is not None:
             masks = np.stack([allowed[image_id] for image_id in batch.ids])
