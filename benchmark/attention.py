@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.augment import View, draw_view, recoloured, resized
-from benchmark.device import device, mixed_precision, on_device
+from benchmark.device import device, mixed_precision, on_device, sent
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
 from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
@@ -80,7 +80,8 @@ def images_of_shape(data: LabelledImages, shape: tuple[int, int]) -> Batch:
     if data.saliency is not None:
         saliency = _fractions([resized(plane, shape) for plane in data.saliency])
     images = to_tensor([resized(image, shape) for image in data.images])
-    return Batch(images, on_device(data.labels).float(), saliency)
+    labels = torch.from_numpy(data.labels).float()
+    return Batch(images, sent(labels, device()), saliency, labels_on_host=labels)
 
 
 def _fractions(planes: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -247,15 +248,16 @@ def _plane(
 
 def _stacked(drawn: Sequence[_Drawn], step: int) -> Batch:
     images = to_tensor([one.image for one in drawn])
-    labels = on_device(np.stack([one.label for one in drawn])).float()
+    labels = torch.from_numpy(np.stack([one.label for one in drawn])).float()
     saliency = [one.saliency for one in drawn if one.saliency is not None]
     seeds = [one.seeds for one in drawn if one.seeds is not None]
     return Batch(
         images,
-        labels,
+        sent(labels, device()),
         _fractions(saliency) if saliency else None,
         on_device(np.stack(seeds)).long() if seeds else None,
         step,
+        labels,
     )
 
 
@@ -426,4 +428,4 @@ def check_maps(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) -> N
 
 def _mirrored(batch: Batch) -> Batch:
     saliency = None if batch.saliency is None else batch.saliency.flip(2)
-    return Batch(batch.images.flip(3), batch.labels, saliency)
+    return Batch(batch.images.flip(3), batch.labels, saliency, labels_on_host=batch.labels_on_host)
