@@ -20,7 +20,7 @@ from torch.nn import functional
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.augment import View, draw_colours, draw_view, resized, translated
 from benchmark.data.resident import ResidentPlanes, fits_on_device
-from benchmark.device import device, mixed_precision, on_device
+from benchmark.device import device, mixed_precision, on_device, sent
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
 from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
@@ -85,7 +85,8 @@ def images_of_shape(data: LabelledImages, shape: tuple[int, int]) -> Batch:
     if data.saliency is not None:
         saliency = _fractions([resized(plane, shape) for plane in data.saliency])
     images = to_tensor([resized(image, shape) for image in data.images])
-    return Batch(images, on_device(data.labels).float(), saliency)
+    labels = torch.from_numpy(data.labels).float()
+    return Batch(images, sent(labels, device()), saliency, labels_on_host=labels)
 
 
 def _fractions(planes: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -299,21 +300,22 @@ class _ResidentSource:
             saliency = self._saliency.views(places, views).float() / 255
         if self._seeds is not None:
             seeds = self._seeds.views(places, views, padding=-1, nearest=True).long()
-        labels = on_device(self._labels[places]).float()
-        return Batch(normalised(images), labels, saliency, seeds, step)
+        labels = torch.from_numpy(self._labels[places]).float()
+        return Batch(normalised(images), sent(labels, device()), saliency, seeds, step, labels)
 
 
 def _stacked(drawn: Sequence[_Drawn], step: int) -> Batch:
     images = to_tensor([one.image for one in drawn])
-    labels = on_device(np.stack([one.label for one in drawn])).float()
+    labels = torch.from_numpy(np.stack([one.label for one in drawn])).float()
     saliency = [one.saliency for one in drawn if one.saliency is not None]
     seeds = [one.seeds for one in drawn if one.seeds is not None]
     return Batch(
         images,
-        labels,
+        sent(labels, device()),
         _fractions(saliency) if saliency else None,
         on_device(np.stack(seeds)).long() if seeds else None,
         step,
+        labels,
     )
 
 
@@ -487,11 +489,12 @@ def _check_shape(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) ->
 
 def _with_mirror_images(batch: Batch) -> Batch:
     """Return the batch, and behind it its images and their saliency mirrored."""
-    saliency = batch.saliency
+    saliency, labels = batch.saliency, batch.labels_on_host
     return Batch(
         torch.cat([batch.images, batch.images.flip(3)]),
         torch.cat([batch.labels, batch.labels]),
         None if saliency is None else torch.cat([saliency, saliency.flip(2)]),
+        labels_on_host=None if labels is None else torch.cat([labels, labels]),
     )
 
 

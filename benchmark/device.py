@@ -32,10 +32,13 @@ def choose_deterministic_algorithms() -> None:
 
 def on_device(array: NDArray[np.generic]) -> torch.Tensor:
     """Return the array as a tensor on the device; a GPU is sent it while the host goes on."""
-    tensor = torch.from_numpy(array)
-    if device().type == "cpu":
-        return tensor
-    return tensor.pin_memory().to(device(), non_blocking=True)
+    return sent(torch.from_numpy(array), device())
+
+
+def sent(tensor: torch.Tensor, place: torch.device) -> torch.Tensor:
+    """Return the host's tensor on ``place``; a GPU is sent it while the host goes on."""
+    held = tensor.pin_memory() if place.type == "cuda" else tensor
+    return held.to(place, non_blocking=True)
 
 
 def has_fast_bfloat16() -> bool:
@@ -54,6 +57,13 @@ def mixed_precision(precision: Precision = "auto") -> AbstractContextManager[Any
     """
     if precision == "auto" and has_fast_bfloat16():
         return torch.autocast(device().type, torch.bfloat16)
+    return nullcontext()
+
+
+def without_autocast(place: torch.device) -> AbstractContextManager[Any]:
+    """Return what turns autocast off on ``place``; nothing where torch has none, as on meta."""
+    if torch.amp.is_autocast_available(place.type):
+        return torch.autocast(place.type, enabled=False)
     return nullcontext()
 
 

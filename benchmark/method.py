@@ -46,7 +46,9 @@ class Batch:
 
     images (B, 3, H, W), normalised; labels (B, C), 0 or 1; saliency (B, H, W) in [0, 1] where the
     method asks for it; seeds (B, H, W), class indices 0..C-1 and -1 where there is none, if the
-    method's ``fit`` trains with them; step: how many training steps were before this one.
+    method's ``fit`` trains with them; step: how many training steps were before this one;
+    labels_on_host: the same labels on the host, so that asking which classes an image holds makes
+    no GPU wait.
     """
 
     images: Tensor
@@ -54,6 +56,7 @@ class Batch:
     saliency: Tensor | None = None
     seeds: Tensor | None = None
     step: int = 0
+    labels_on_host: Tensor | None = None
 
 
 @dataclass(frozen=True)

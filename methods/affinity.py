@@ -31,7 +31,8 @@ from methods.nn.affinity import (
     affinities,
     affinity_loss,
     cell_labels,
-    pair_indices,
+    cell_means,
+    pair_ends,
     random_walk,
 )
 from methods.nn.heads import scaled
@@ -125,10 +126,11 @@ class AffinityNet(Refinement):
         features = full_precision(network(batch.images))
         height, width = features.shape[2:]
         sure_object, sure_background = parted(batch.seeds)
-        labels = cell_labels(sure_object, sure_background, (height, width)).flatten(1)
-        first, second = pair_indices(height, width, self.options.radius)
+        num_labels = 1 + batch.labels.shape[1]
+        labels = cell_labels(sure_object, sure_background, (height, width), num_labels)
+        first, second = pair_ends(labels, self.options.radius)
         found = affinities(features, self.options.radius)
-        return {"affinity": affinity_loss(found, labels[:, first], labels[:, second])}
+        return {"affinity": affinity_loss(found, first, second)}
 
     def refine(self, network: Any, image: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Background (1 - highest map) ^ 16, mean over cells, random walk."""
@@ -185,7 +187,7 @@ class AffinityNetwork(nn.Module):
         found = self.backbone.levels(images)
         size = found[-1].shape[2:]
         parts = [
-            functional.elu(layer(functional.adaptive_avg_pool2d(level, size)))
+            functional.elu(layer(cell_means(level, size)))
             for layer, level in zip(self.levels, found, strict=True)
         ]
         return functional.elu(self.mixed(torch.cat(parts, dim=1)))

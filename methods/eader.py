@@ -42,7 +42,7 @@ from methods.nn.grad_cam import (
     spread,
 )
 from methods.nn.heads import conv_head, start_classifier
-from methods.nn.pairs import mean_over_classes, mean_over_pairs, pair_images
+from methods.nn.pairs import Pairs, mean_over_classes, mean_over_pairs, pairs_of
 from methods.nn.zones import image_label_loss, logits
 
 if TYPE_CHECKING:
@@ -155,44 +155,48 @@ class EADER(Method):
         Mining is the adversary's probability of the erased class, area the mean attention.
         """
         options = self.options
+        pairs = pairs_of(batch)
         features, scores = network.features_and_scores(batch.images)
-        maps = self.pair_maps(network, features, scores, batch.labels)
+        maps = self.pair_maps(network, features, scores, pairs)
         attention = spread(resized(maps, batch.images.shape[2:]))
         losses = {
             "localisation": image_label_loss(scores, batch.labels),
-            "area": options.beta * self._mean(attention.mean(dim=(1, 2)), batch.labels),
+            "area": options.beta * self._mean(attention.mean(dim=(1, 2)), pairs),
         }
         if options.alpha:
             with constant(network.adversary):
-                found = self.erased_scores(network, attention, batch)
-            probability = erased_probability(found, batch.labels)
-            losses["mining"] = options.alpha * self._mean(probability, batch.labels)
+                found = self.erased_scores(network, attention, batch.images, pairs)
+            probability = erased_probability(found, pairs)
+            losses["mining"] = options.alpha * self._mean(probability, pairs)
         return losses
 
     def adversary_loss(self, network: EaderNetwork, batch: Batch) -> Tensor:
         """C: cross-entropy on the erased copies; the erased class remains a class of the image."""
+        pairs = pairs_of(batch)
         with torch.no_grad():
             features, scores = network.features_and_scores(batch.images)
-            maps = self.pair_maps(network, features, scores, batch.labels)
+            maps = self.pair_maps(network, features, scores, pairs)
             attention = spread(resized(maps, batch.images.shape[2:]))
-        found = self.erased_scores(network, attention, batch)
+        found = self.erased_scores(network, attention, batch.images, pairs)
         if not len(found):
             return found.sum()
-        return image_label_loss(found, batch.labels[pair_images(batch.labels)])
+        return image_label_loss(found, batch.labels[pairs.images])
 
     def pair_maps(
-        self, network: EaderNetwork, features: Tensor, scores: Tensor, labels: Tensor
+        self, network: EaderNetwork, features: Tensor, scores: Tensor, pairs: Pairs
     ) -> Tensor:
         """Return the localiser's maps (P, h, w) of the present classes."""
         if self.options.attention == "cam":
             weights = network.head[-1].get_parameter("weight")
-            return cam(features, weights[:, :, 0, 0], labels)
-        return grad_cam(features, scores, labels)
+            return cam(features, weights[:, :, 0, 0], pairs)
+        return grad_cam(features, scores, pairs)
 
-    def erased_scores(self, network: EaderNetwork, attention: Tensor, batch: Batch) -> Tensor:
+    def erased_scores(
+        self, network: EaderNetwork, attention: Tensor, images: Tensor, pairs: Pairs
+    ) -> Tensor:
         """Return the adversary's score maps (P, C, h, w) of copies that lack one class each."""
         mask = soft_mask(attention, self.options.omega, self.options.sigma)
-        scores: Tensor = network.opponent(erased_copies(batch.images, mask, batch.labels))
+        scores: Tensor = network.opponent(erased_copies(images, mask, pairs))
         return scores
 
     def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
@@ -207,11 +211,11 @@ class EADER(Method):
         """
         return read_off(network, batch, partial(self.pair_maps, network))
 
-    def _mean(self, values: Tensor, labels: Tensor) -> Tensor:
+    def _mean(self, values: Tensor, pairs: Pairs) -> Tensor:
         """Return the mean of (P,) over the pairs, or over all classes of all images."""
         if self.options.normalisation == "pairs":
             return mean_over_pairs(values)
-        return mean_over_classes(values, labels)
+        return mean_over_classes(values, pairs)
 
 
 class EaderNetwork(Classifier):

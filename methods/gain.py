@@ -38,7 +38,7 @@ from methods.nn.grad_cam import (
     spread,
 )
 from methods.nn.heads import conv_head, init_gaussian, scaled, start_classifier
-from methods.nn.pairs import mean_over_images
+from methods.nn.pairs import Pairs, labels_on_host, mean_over_images, pairs_in
 from methods.nn.zones import image_label_loss, logits
 
 EPOCHS = 35
@@ -103,19 +103,21 @@ class GAIN(Method):
         features, scores = network.features_and_scores(batch.images)
         losses = {"classification": image_label_loss(scores, batch.labels)}
         if options.alpha:
-            mined = batch.labels if options.classes == "all" else one_class_each(batch.labels)
-            maps = grad_cam(features, scores, mined, second_order=options.second_order)
-            losses["mining"] = options.alpha * self.mining_loss(network, maps, batch.images, mined)
+            labels = labels_on_host(batch)
+            mined = labels if options.classes == "all" else one_class_each(labels)
+            pairs = pairs_in(mined, batch.labels.device)
+            maps = grad_cam(features, scores, pairs, second_order=options.second_order)
+            losses["mining"] = options.alpha * self.mining_loss(network, maps, batch.images, pairs)
         return losses
 
     def mining_loss(
-        self, network: Classifier, maps: Tensor, images: Tensor, labels: Tensor
+        self, network: Classifier, maps: Tensor, images: Tensor, pairs: Pairs
     ) -> Tensor:
-        """Return L_am of the maps (P, h, w) of all classes in ``labels`` (B, C)."""
+        """Return L_am of the maps (P, h, w) of the pairs that are mined."""
         attention = spread(resized(maps, images.shape[2:]), constant_extremes=True)
         mask = soft_mask(attention, self.options.omega, self.options.sigma)
-        probability = erased_probability(network(erased_copies(images, mask, labels)), labels)
-        return mean_over_images(probability, labels)
+        probability = erased_probability(network(erased_copies(images, mask, pairs)), pairs)
+        return mean_over_images(probability, pairs)
 
     def class_scores(self, network: Any, images: Tensor, saliency: Tensor | None) -> Tensor:
         """The first stream's logits."""
@@ -127,7 +129,9 @@ class GAIN(Method):
 
 
 def one_class_each(labels: Tensor) -> Tensor:
-    """Return labels (B, C) with one of each image's classes, drawn at random; none of none."""
-    # On the CPU: the same draw whatever the network is trained on.
-    draw = (torch.rand(labels.shape) + 1).to(labels.device) * labels
+    """Return labels (B, C) with one of each image's classes, drawn at random; none of none.
+
+    On the host, as the labels are: the same draw whatever the network is trained on.
+    """
+    draw = (torch.rand(labels.shape, device=labels.device) + 1) * labels
     return torch.zeros_like(labels).scatter(1, draw.argmax(dim=1, keepdim=True), 1.0) * labels

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.device import full_precision
+from benchmark.device import full_precision, without_autocast
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Fraction, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from methods.nn.heads import scaled, start_classifier
@@ -208,7 +208,7 @@ class SelfAttention(nn.Module):
 
     def context(self, features: Tensor, saliency: Tensor | None) -> Tensor:
         """Return the context attention map D (B, N, N)."""
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features.device):
             # In bfloat16 a row's similarities of both signs may cancel in another way.
             exact = full_precision(features)
             keys = self.key(exact)

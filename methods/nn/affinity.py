@@ -9,6 +9,8 @@ from scipy.sparse import coo_matrix, diags, identity
 from torch import Tensor
 from torch.nn import functional
 
+from benchmark.device import full_precision, without_autocast
+
 IGNORED = -1
 """The label of a cell whose pairs are not trained on."""
 EPSILON = 1e-5
@@ -40,9 +42,15 @@ def _ends(grid: Tensor, radius: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 def pair_indices(height: int, width: int, radius: int) -> tuple[Tensor, Tensor]:
     """Return the cells (P,), row by row, at the two ends of every pair in a grid."""
-    cells = torch.arange(height * width).view(height, width)
-    ends = [(cells[:0], cells[:0]), *_ends(cells, radius)]
-    first, second = (torch.cat([end[place].flatten() for end in ends]) for place in (0, 1))
+    first, second = pair_ends(torch.arange(height * width).view(1, height, width), radius)
+    return first[0], second[0]
+
+
+def pair_ends(grid: Tensor, radius: int) -> tuple[Tensor, Tensor]:
+    """Return what stands at the two ends (B, P) of every pair in a grid (B, h, w)."""
+    none = grid[:, :0]  # a grid of one cell has no pair
+    ends = [(none, none), *_ends(grid, radius)]
+    first, second = (torch.cat([end[place].flatten(1) for end in ends], 1) for place in (0, 1))
     return first, second
 
 
@@ -59,27 +67,57 @@ def affinities(features: Tensor, radius: int) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-def cell_labels(sure_object: Tensor, sure_background: Tensor, size: tuple[int, int]) -> Tensor:
+def cell_labels(
+    sure_object: Tensor, sure_background: Tensor, size: tuple[int, int], num_labels: int
+) -> Tensor:
     """Return the label (B, h, w) of each cell: a class id, 0 for background, or IGNORED.
 
-    Both inputs are labels (B, H, W) of pixels, -1 outside the image: the first made with a strong
+    Both inputs are labels (B, H, W) of pixels, below ``num_labels``, which a GPU would have to be
+    waited for to find, and -1 outside the image: the first made with a strong
     background score, so that its classes can be trusted, the second with a weak one, so that its
     background can. The pixels of a cell vote in each; of equals the lower id wins.
     """
-    objects, inside = _voted(sure_object, size)
-    backgrounds, _ = _voted(sure_background, size)
+    objects, inside = _voted(sure_object, size, num_labels)
+    backgrounds, _ = _voted(sure_background, size, num_labels)
     labels = torch.where(objects > 0, objects, IGNORED)
     labels = torch.where(backgrounds == 0, 0, labels)
     return torch.where(inside, labels, IGNORED)
 
 
-def _voted(labels: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _voted(labels: Tensor, size: tuple[int, int], num_labels: int) -> tuple[Tensor, Tensor]:
     """Return the most frequent label (B, h, w) of each cell, and whether any pixel had one."""
-    votes = functional.one_hot(labels + 1).permute(0, 3, 1, 2)[:, 1:].float()
-    if votes.shape[1] == 0:  # every pixel is outside
-        votes = votes.new_zeros(len(labels), 1, *labels.shape[1:])
+    ids = torch.arange(num_labels, device=labels.device)
+    votes = (labels[:, None] == ids[:, None, None]).float()
     shares = functional.adaptive_avg_pool2d(votes, size)
     return shares.argmax(dim=1), shares.sum(dim=1) > 0
+
+
+def cell_means(maps: Tensor, size: torch.Size) -> Tensor:
+    """Return the mean over each cell of maps (B, D, H, W): adaptive average pooling to (h, w).
+
+    By a product with a matrix of each side, since a window is a rectangle: the pooling's own
+    backward has no deterministic algorithm on a GPU. What is averaged is in single precision at
+    least.
+    """
+    if maps.shape[2:] == size:
+        return maps
+    maps = full_precision(maps)
+    rows, columns = (
+        _averaging(cells, pixels, maps) for cells, pixels in zip(size, maps.shape[2:], strict=True)
+    )
+    with without_autocast(maps.device):
+        return rows @ maps @ columns.T
+
+
+def _averaging(cells: int, pixels: int, like: Tensor) -> Tensor:
+    """Return the matrix (cells, pixels) whose rows average over adaptive pooling's windows.
+
+    That of cell i begins at ⌊i · pixels / cells⌋ and ends before ⌈(i + 1) · pixels / cells⌉.
+    """
+    cell = torch.arange(cells, device=like.device)[:, None]
+    pixel = torch.arange(pixels, device=like.device)
+    inside = (cell * pixels // cells <= pixel) & (pixel * cells < (cell + 1) * pixels)
+    return inside.to(like.dtype) / inside.sum(dim=1, keepdim=True)
 
 
 def affinity_loss(affinity: Tensor, first: Tensor, second: Tensor) -> Tensor:

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.device import without_autocast
 from benchmark.method import Batch
-from methods.nn.pairs import pair_classes, pair_images, placed
+from methods.nn.pairs import Pairs, pairs_of, placed
 from methods.nn.zones import logits
 
-PairMaps = Callable[[Tensor, Tensor, Tensor], Tensor]
+PairMaps = Callable[[Tensor, Tensor, Pairs], Tensor]
 
 
 class Classifier(nn.Module):
@@ -49,38 +50,37 @@ class Classifier(nn.Module):
 
 
 def grad_cam(
-    features: Tensor, score_maps: Tensor, labels: Tensor, *, second_order: bool = False
+    features: Tensor, score_maps: Tensor, pairs: Pairs, *, second_order: bool = False
 ) -> Tensor:
     """Return ReLU(Σ_d w_d · features_d) (P, h, w), w_d the mean of d logit_c / d features_d.
 
     Selvaraju et al., ICCV 2017, Eqs. 1 and 2. ``features`` (B, D, h, w) must require a gradient and
-    lead to ``score_maps`` (B, C, h', w'), whose spatial means are the logits; labels (B, C).
+    lead to ``score_maps`` (B, C, h', w'), whose spatial means are the logits.
 
     The weights are constants for the graph, or functions of all that they depend on with
     ``second_order``. Images must not meet in the head, as they would in a batch norm that trains.
     """
-    image, rank, classes = _ranked_pairs(labels)
-    rows = torch.arange(len(labels), device=labels.device)
+    rows = torch.arange(len(features), device=features.device)
     weights = []
     with torch.enable_grad():
         scores = logits(score_maps)
-        for kth in classes:
+        for kth in pairs.kth:
             # No image's logit depends on another one's features: differentiate them at once.
             (gradient,) = torch.autograd.grad(
                 scores[rows, kth].sum(), features, retain_graph=True, create_graph=second_order
             )
             weights.append(gradient.mean(dim=(2, 3)))
     maps = _weighted_sum(features, torch.stack(weights))
-    return functional.relu(maps)[rank, image]
+    return functional.relu(maps)[pairs.ranks, pairs.images]
 
 
-def cam(features: Tensor, classifier: Tensor, labels: Tensor) -> Tensor:
+def cam(features: Tensor, classifier: Tensor, pairs: Pairs) -> Tensor:
     """Return Σ_d w_cd · features_d (P, h, w), any sign, of a linear head with weights (C, D).
 
     Zhou et al., CVPR 2016, Eq. 2. Gradients reach the weights too.
     """
     weights = classifier[:, None].expand(-1, len(features), -1)
-    return _weighted_sum(features, weights)[pair_classes(labels), pair_images(labels)]
+    return _weighted_sum(features, weights)[pairs.classes, pairs.images]
 
 
 def resized(maps: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -106,40 +106,28 @@ def soft_mask(attention: Tensor, omega: float, sigma: float) -> Tensor:
     return torch.sigmoid(omega * (attention - sigma))
 
 
-def erased_copies(images: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+def erased_copies(images: Tensor, mask: Tensor, pairs: Pairs) -> Tensor:
     """Return one copy (P, 3, H, W) a pair, each of its image times 1 - its mask (P, H, W).
 
     Normalised images are 0 at the mean colour: what is erased takes that colour.
     """
-    return images[pair_images(labels)] * (1 - mask[:, None])
+    return images[pairs.images] * (1 - mask[:, None])
 
 
-def erased_probability(score_maps: Tensor, labels: Tensor) -> Tensor:
+def erased_probability(score_maps: Tensor, pairs: Pairs) -> Tensor:
     """Return each copy's probability (P,) of the class that it lacks, from scores (P, C, h, w)."""
-    scores = logits(score_maps).gather(1, pair_classes(labels)[:, None])[:, 0]
+    scores = logits(score_maps).gather(1, pairs.classes[:, None])[:, 0]
     return torch.sigmoid(scores.to(_precision(scores)))
 
 
 def read_off(network: Classifier, batch: Batch, pair_maps: PairMaps) -> Tensor:
     """Return the maps (B, C, h, w) of a batch, each spread over [0, 1], without a gradient.
 
-    ``pair_maps`` makes (P, h, w) of features, score maps and labels, as ``grad_cam`` does.
+    ``pair_maps`` makes (P, h, w) of features, score maps and pairs, as ``grad_cam`` does.
     """
     features, scores = network.features_and_scores(batch.images)
-    return placed(spread(pair_maps(features, scores, batch.labels).detach()), batch.labels)
-
-
-def _ranked_pairs(labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return each pair's image and rank (P,), and the k-th present class of images (K, B), K >= 1.
-
-    An image with fewer classes repeats one; nobody asks for that map.
-    """
-    present = labels > 0
-    image, label = present.nonzero(as_tuple=True)
-    rank = (present.cumsum(dim=1) - 1)[image, label]
-    classes = label.new_zeros((max(1, int(present.sum(dim=1).max())), len(labels)))
-    classes[rank, image] = label
-    return image, rank, classes
+    pairs = pairs_of(batch)
+    return placed(spread(pair_maps(features, scores, pairs).detach()), pairs)
 
 
 def _weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
@@ -148,7 +136,7 @@ def _weighted_sum(features: Tensor, weights: Tensor) -> Tensor:
     In full precision: a steep mask on bfloat16 maps would have a few grey levels.
     """
     precision = _precision(features)
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features.device):
         return torch.einsum("kbd,bdhw->kbhw", weights.to(precision), features.to(precision))
 
 

@@ -20,7 +20,9 @@ from methods.nn.affinity import (
     affinities,
     affinity_loss,
     cell_labels,
+    cell_means,
     offsets,
+    pair_ends,
     pair_indices,
     random_walk,
 )
@@ -83,6 +85,13 @@ def test_affinities_equal_a_loop(height: int, width: int) -> None:
             assert float(found[image, pair]) == pytest.approx(math.exp(-distance))
 
 
+def test_the_ends_of_pairs_are_what_stands_in_their_cells() -> None:
+    grid = torch.randint(9, (2, 4, 5), generator=torch.manual_seed(0))
+    places = pair_indices(4, 5, 3)
+    for ends, place in zip(pair_ends(grid, 3), places, strict=True):
+        assert torch.equal(ends, grid.flatten(1)[:, place])
+
+
 def test_affinities_are_at_least_single_precision() -> None:
     assert affinities(features().bfloat16(), 5).dtype == torch.float32
 
@@ -114,7 +123,7 @@ def test_cell_labels_equal_a_loop() -> None:
     outside = np.zeros((2, 12, 15), bool)
     outside[0, 7:], outside[1, :, :4] = True, True
     objects[outside] = backgrounds[outside] = -1
-    found = cell_labels(torch.from_numpy(objects), torch.from_numpy(backgrounds), (4, 5))
+    found = cell_labels(torch.from_numpy(objects), torch.from_numpy(backgrounds), (4, 5), 8)
     seen = set()
     for image in range(2):
         for y in range(4):
@@ -130,12 +139,47 @@ def test_cell_labels_by_hand() -> None:
     objects = torch.tensor([[[5, 0, 0, -1, 5]]])
     backgrounds = torch.tensor([[[5, 0, 5, -1, 0]]])
     # an object; sure background; doubtful; outside; background wins where both are sure
-    assert cell_labels(objects, backgrounds, (1, 5)).tolist() == [[[5, 0, IGNORED, IGNORED, 0]]]
+    found = cell_labels(objects, backgrounds, (1, 5), 6)
+    assert found.tolist() == [[[5, 0, IGNORED, IGNORED, 0]]]
 
 
 def test_an_image_wholly_outside_is_ignored() -> None:
     nothing = torch.full((1, 4, 4), -1)
-    assert (cell_labels(nothing, nothing, (2, 2)) == IGNORED).all()
+    assert (cell_labels(nothing, nothing, (2, 2), 3) == IGNORED).all()
+
+
+# --- means over cells ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("size", "cells"),
+    [((12, 15), (4, 5)), ((7, 11), (3, 4)), ((5, 9), (5, 2)), ((6, 4), (1, 3)), ((3, 2), (5, 7))],
+)
+def test_means_over_cells_and_their_gradients_are_adaptive_poolings(
+    size: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    generator = torch.manual_seed(0)
+    maps = torch.randn(2, 3, *size, dtype=torch.float64, generator=generator).requires_grad_()
+    upstream = torch.randn(2, 3, *cells, dtype=torch.float64, generator=generator)
+    found = cell_means(maps, torch.Size(cells))
+    expected = torch.nn.functional.adaptive_avg_pool2d(maps, cells)
+    torch.testing.assert_close(found, expected, atol=1e-13, rtol=0)
+    (gradient,) = torch.autograd.grad(found, maps, upstream)
+    (wanted,) = torch.autograd.grad(expected, maps, upstream)
+    torch.testing.assert_close(gradient, wanted, atol=1e-13, rtol=0)
+
+
+def test_means_over_cells_keep_full_precision_under_autocast() -> None:
+    maps = torch.randn(1, 2, 7, 9, generator=torch.manual_seed(0)).bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        found = cell_means(maps, torch.Size((3, 4)))
+    expected = torch.nn.functional.adaptive_avg_pool2d(maps.double(), (3, 4))
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
+
+
+def test_maps_that_have_the_cells_are_their_own_means() -> None:
+    maps = torch.randn(1, 2, 3, 4)
+    assert cell_means(maps, torch.Size((3, 4))) is maps
 
 
 def test_two_labels_travel_as_one_number() -> None:

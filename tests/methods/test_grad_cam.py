@@ -21,9 +21,11 @@ from methods.nn.grad_cam import (
     soft_mask,
     spread,
 )
-from methods.nn.pairs import placed
+from methods.nn.pairs import pairs_in, placed
 
-LABELS = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]]).double()
+LABELS = torch.tensor([[1, 0, 1], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+HOST = torch.device("cpu")
+PRESENT = pairs_in(LABELS, HOST)
 PAIRS = [(0, 0), (0, 2), (2, 1), (3, 0), (3, 1), (3, 2)]
 
 
@@ -65,7 +67,7 @@ def test_grad_cam_against_finite_differences(
     build: Callable[[], nn.Sequential], second_order: bool
 ) -> None:
     head, inputs = build(), features()
-    maps = grad_cam(inputs, head(inputs), LABELS, second_order=second_order)
+    maps = grad_cam(inputs, head(inputs), PRESENT, second_order=second_order)
     assert maps.shape == (6, 3, 4)
     for found, (image, label) in zip(maps, PAIRS, strict=True):
         values = inputs[image].detach().numpy()
@@ -78,20 +80,20 @@ def test_grad_cam_against_finite_differences(
 def test_with_a_linear_head_grad_cam_is_the_positive_part_of_cam_over_the_number_of_cells() -> None:
     head, inputs = linear(), features()
     weights = head[0].weight[:, :, 0, 0]
-    plain = cam(inputs, weights, LABELS).detach().numpy()
+    plain = cam(inputs, weights, PRESENT).detach().numpy()
     for found, (image, label) in zip(plain, PAIRS, strict=True):
         expected = np.zeros((3, 4))
         for channel in range(2):
             expected += weights[label, channel].item() * inputs[image, channel].detach().numpy()
         np.testing.assert_allclose(found, expected, atol=1e-12)
     assert (plain < 0).any()
-    gradient = grad_cam(inputs, head(inputs), LABELS).detach().numpy()
+    gradient = grad_cam(inputs, head(inputs), PRESENT).detach().numpy()
     np.testing.assert_allclose(gradient, np.maximum(plain, 0) / 12, atol=1e-12)
 
 
 def test_constant_weights_leave_the_features_as_the_only_way_for_gradients() -> None:
     head, inputs = curved(), features()
-    maps = grad_cam(inputs, head(inputs), LABELS)
+    maps = grad_cam(inputs, head(inputs), PRESENT)
     (gradient,) = torch.autograd.grad(maps.sum(), inputs, retain_graph=True)
     expected = np.zeros((4, 2, 3, 4))
     for index, (image, label) in enumerate(PAIRS):
@@ -110,18 +112,18 @@ def test_second_order_gradients_against_finite_differences() -> None:
 
     def maps(values: Tensor, kernel: Tensor) -> Tensor:
         hidden = torch.tanh(torch.nn.functional.conv2d(values, kernel, head[0].bias, padding=1))
-        return grad_cam(values, head[2](hidden), LABELS, second_order=True)
+        return grad_cam(values, head[2](hidden), PRESENT, second_order=True)
 
     assert torch.autograd.gradcheck(maps, (inputs, weight))
     (whole,) = torch.autograd.grad(maps(inputs, weight).sum(), inputs)
-    (part,) = torch.autograd.grad(grad_cam(inputs, head(inputs), LABELS).sum(), inputs)
+    (part,) = torch.autograd.grad(grad_cam(inputs, head(inputs), PRESENT).sum(), inputs)
     assert not torch.allclose(whole, part, atol=1e-3)
 
 
 def test_cam_reaches_the_classifiers_weights() -> None:
     head, inputs = linear(), features()
     weights = head[0].weight[:, :, 0, 0].detach().requires_grad_()
-    assert torch.autograd.gradcheck(lambda f, w: cam(f, w, LABELS), (inputs, weights))
+    assert torch.autograd.gradcheck(lambda f, w: cam(f, w, PRESENT), (inputs, weights))
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -129,11 +131,11 @@ def test_features_and_scores_serve_callers_without_gradients(frozen: bool) -> No
     torch.manual_seed(0)
     network = Classifier(nn.Conv2d(3, 2, 2, stride=2), linear().float())
     network.backbone.requires_grad_(not frozen)
-    images, labels = torch.randn(4, 3, 4, 6), LABELS.float()
-    expected = grad_cam(*network.features_and_scores(images), labels).detach()
+    images = torch.randn(4, 3, 4, 6)
+    expected = grad_cam(*network.features_and_scores(images), PRESENT).detach()
     assert expected.any()
     with torch.no_grad():
-        found = grad_cam(*network.features_and_scores(images), labels)
+        found = grad_cam(*network.features_and_scores(images), PRESENT)
         assert torch.equal(network.features_and_scores(images)[1], network(images))
     torch.testing.assert_close(found, expected)
     assert all(parameter.grad is None for parameter in network.parameters())
@@ -141,9 +143,10 @@ def test_features_and_scores_serve_callers_without_gradients(frozen: bool) -> No
 
 def test_no_label_at_all_gives_no_map_and_a_live_graph() -> None:
     head, inputs = curved(), features(1)
+    nothing = pairs_in(torch.zeros(1, 3), HOST)
     for maps in (
-        grad_cam(inputs, head(inputs), torch.zeros(1, 3)),
-        cam(inputs, linear()[0].weight[:, :, 0, 0], torch.zeros(1, 3)),
+        grad_cam(inputs, head(inputs), nothing),
+        cam(inputs, linear()[0].weight[:, :, 0, 0], nothing),
     ):
         assert maps.shape == (0, 3, 4)
         (gradient,) = torch.autograd.grad(spread(resized(maps, (6, 8))).sum(), inputs)
@@ -154,8 +157,9 @@ def test_maps_keep_full_precision_under_autocast() -> None:
     network = Classifier(nn.Conv2d(3, 2, 2, stride=2), linear().float())
     with torch.autocast("cpu", torch.bfloat16):
         values, scores = network.features_and_scores(torch.randn(1, 3, 4, 6))
-        maps = grad_cam(values, scores, torch.ones(1, 3))
-        probability = erased_probability(scores, torch.tensor([[1.0, 0.0, 0.0]]))
+        maps = grad_cam(values, scores, pairs_in(torch.ones(1, 3), HOST))
+        one = pairs_in(torch.tensor([[1.0, 0.0, 0.0]]), HOST)
+        probability = erased_probability(scores, one)
     assert values.dtype == scores.dtype == torch.bfloat16
     assert maps.dtype == probability.dtype == torch.float32
 
@@ -208,7 +212,7 @@ def test_erased_copies_one_by_one() -> None:
     generator = torch.manual_seed(2)
     images = torch.randn(4, 3, 5, 7, dtype=torch.float64, generator=generator)
     mask = torch.rand(6, 5, 7, dtype=torch.float64, generator=generator)
-    found = erased_copies(images, mask, LABELS).numpy()
+    found = erased_copies(images, mask, PRESENT).numpy()
     assert found.shape == (6, 3, 5, 7)
     for place, (image, _) in enumerate(PAIRS):
         for row, column in np.ndindex(5, 7):
@@ -223,10 +227,10 @@ def test_the_probability_is_that_of_the_erased_class() -> None:
         1 / (1 + np.exp(-scores[place, label].numpy().mean()))
         for place, (_, label) in enumerate(PAIRS)
     ]
-    assert erased_probability(scores, LABELS).tolist() == pytest.approx(expected, rel=1e-12)
+    assert erased_probability(scores, PRESENT).tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_maps_go_back_to_their_places() -> None:
     maps = torch.arange(1.0, 7.0)[:, None, None].expand(6, 1, 2)
-    dense = placed(maps, LABELS)[..., 0, 0].tolist()
+    dense = placed(maps, PRESENT)[..., 0, 0].tolist()
     assert dense == [[1, 0, 2], [0, 0, 0], [0, 3, 0], [4, 5, 6]]
