@@ -114,6 +114,7 @@ class SaliencyStages:
             code=(
                 "benchmark.stages.saliency",
                 "benchmark.saliency.network",
+                "benchmark.feeding",
                 "benchmark.device",
                 "benchmark.data.scenes",
                 "benchmark.backbones",
