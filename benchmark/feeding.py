@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,9 +11,9 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from benchmark.cores import share_of_cores
 from benchmark.device import device
 from benchmark.errors import BenchmarkError
-from benchmark.workers import CORES_SHARED_BY
 
 MOST_THREADS = 16
 LOWER_THE_RATE = "lower the profile's learning rate"
@@ -29,10 +28,7 @@ def drawing_threads() -> int:
     """
     if device().type == "cpu":
         return 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    # Not torch's number of GPUs: a worker sees one, and one job alone uses but the first of many.
-    sharing = int(os.environ.get(CORES_SHARED_BY, "1"))
-    return max(1, min(MOST_THREADS, (cores or 1) // sharing))
+    return max(1, min(MOST_THREADS, share_of_cores()))
 
 
 def made_ahead(

@@ -11,7 +11,7 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +22,9 @@ import psutil
 from benchmark.seeding import is_deterministic
 
 SOURCE = Path(__file__).resolve()
+
+CPU = "cpu"
+ASKED_FOR = "asked for"
 
 # Import name -> the distributions that provide it, in the order they are looked for.
 DISTRIBUTIONS = {
@@ -156,9 +159,14 @@ def environment() -> dict[str, str]:
         "device": _device(),
         "threads": _threads(),
         "bfloat16": _bfloat16(),
-        "deterministic": "asked for" if is_deterministic() else "as the device is",
+        "deterministic": ASKED_FOR if is_deterministic() else "as the device is",
         **versions,
     }
+
+
+def repeats(environment: Mapping[str, str]) -> bool:
+    """Tell whether a seed gives the same numbers again where a record's stage was made."""
+    return environment.get("device", CPU) == CPU or environment.get("deterministic") == ASKED_FOR
 
 
 def installed_version(import_name: str) -> str | None:
@@ -175,7 +183,7 @@ def installed_version(import_name: str) -> str | None:
 def _device() -> str:
     torch = sys.modules.get("torch")  # a stage that never loaded torch ran on the CPU
     if torch is None or not torch.cuda.is_available():
-        return "cpu"
+        return CPU
     return str(torch.cuda.get_device_name())
 
 

@@ -15,6 +15,7 @@ from benchmark.report.build import Place, build_report
 from benchmark.report.model import Measurement, TableReport, ThresholdCurve
 from benchmark.report.server import ServerScore
 from benchmark.report.visible import in_short
+from benchmark.seeding import is_deterministic
 from benchmark.stages import STAGES
 from benchmark.stages.score import read_counts
 from benchmark.store import Record, Stage, State, Store
@@ -117,6 +118,7 @@ def report_plan(
         absent=absent,
         data=plan.data,
         server_scores=server_scores,
+        deterministic=is_deterministic(),
     )
 
 

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
+from benchmark.cores import CORES_SHARED_BY
 from benchmark.errors import BenchmarkError, DiskFull, ProcessDied
 from benchmark.patience import HUNG
 from benchmark.progress import Progress
@@ -32,9 +33,6 @@ LOW_MEMORY = 0.05
 """The share of the machine's memory that must stay free: else the system picks what it kills."""
 WATCH = 1.0
 """Seconds between two looks at the memory."""
-
-CORES_SHARED_BY = "WSSS_CORES_SHARED_BY"
-"""In the environment of a worker with a GPU: how many of them share the machine's cores."""
 
 GRACE = 20.0
 """Seconds that a process gets to clean up before it is killed."""

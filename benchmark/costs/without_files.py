@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmark.data.paper_check import VOC_2012
 from benchmark.data.voc import VocDataset
-from benchmark.graph import StageGraph
+from benchmark.graph import GivenFiles, StageGraph
 from benchmark.profiles import Profile, VocFolder
 from benchmark.user_files import UserFiles, file_digest, folder_digest
 
@@ -23,24 +23,27 @@ class GraphWithoutFiles(StageGraph):
     """
 
     def __init__(self, profile: Profile, files: UserFiles) -> None:
-        super().__init__(profile, files)
-        self._sha256 = cache(lambda path: file_digest(path) if path.is_file() else str(path))
-        self._folder_digest = cache(
-            lambda path: folder_digest(path) if path.is_dir() else str(path)
-        )
+        super().__init__(profile, files, given=_AsTheyShouldBe(profile, files))
 
-    def _open(self, settings: VocFolder) -> VocDataset:
+
+class _AsTheyShouldBe(GivenFiles):
+    def __init__(self, profile: Profile, files: UserFiles) -> None:
+        super().__init__(profile, files)
+        self.sha256 = cache(lambda path: file_digest(path) if path.is_file() else str(path))
+        self.folder_digest = cache(lambda path: folder_digest(path) if path.is_dir() else str(path))
+
+    def open_images(self, settings: VocFolder) -> VocDataset:
         if self.files.data is not None or settings.name is None:
-            return super()._open(settings)
+            return super().open_images(settings)
         counts = {name: split.images for name, split in VOC_2012.splits.items()} | settings.images
         return _ListedVoc(NOT_GIVEN, labels="masks", name=settings.name, counts=counts)
 
-    def _weights_path(self, name: str) -> Path:
+    def weights(self, name: str) -> Path:
         given = name in self.files.weights or self.profile.weights[name].source == "package"
-        return super()._weights_path(name) if given else NOT_GIVEN / name
+        return super().weights(name) if given else NOT_GIVEN / name
 
-    def _saliency_folder(self) -> Path:
-        return super()._saliency_folder() if self.files.saliency else NOT_GIVEN
+    def saliency_folder(self) -> Path:
+        return super().saliency_folder() if self.files.saliency else NOT_GIVEN
 
 
 @dataclass(frozen=True)

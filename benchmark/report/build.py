@@ -8,10 +8,12 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmark.metrics import mean_over_classes, per_class
+from benchmark.provenance import repeats
 from benchmark.report.card import TITLES, ProtocolCard, published_card
 from benchmark.report.claims import (
     ClaimVerdict,
@@ -55,6 +57,9 @@ from benchmark.tables.schema import (
 )
 from benchmark.tables.schema import Place as Place  # whoever calls build_report needs it
 
+if TYPE_CHECKING:
+    from benchmark.store import Record
+
 Measurements = Mapping[Place, Measurement]
 
 
@@ -67,11 +72,13 @@ def build_report(
     absent: Mapping[Place, str] | None = None,
     data: Mapping[str, str] | None = None,
     server_scores: Mapping[Place, ServerScore] | None = None,
+    deterministic: bool = False,
 ) -> TableReport:
     """Return the report of one table under one profile.
 
     ``measurements`` by (row, column), any of them may be missing; ``absent`` says why, if known.
     ``meaning`` is what the profile may claim; ``data`` describes the data set (name, digest ...).
+    ``deterministic``: the user asks for the same numbers from the same seed.
     """
     known = {(row.id, column.id) for row, column in table.measurable()}
     if unknown := sorted(set(measurements) - known):
@@ -82,6 +89,7 @@ def build_report(
         for column in table.score_columns
         if row.ours or column.id in row.published
     )
+    records = _records(measurements)
     return TableReport(
         table=table,
         profile=profile,
@@ -89,8 +97,9 @@ def build_report(
         cells=cells,
         claims=_claims(table, cells, measurements),
         diagnostics=_diagnostics(table, measurements),
-        records=_records(measurements),
+        records=records,
         data=dict(data or {}),
+        caveats=_unrepeatable(records) if deterministic else (),
         threshold_curves={
             row_id: one.threshold_curves
             for (row_id, _), one in measurements.items()
@@ -237,7 +246,22 @@ def _diagnostics(table: Table, measurements: Measurements) -> tuple[Diagnostic, 
     return tuple(found)
 
 
-def _records(measurements: Measurements) -> tuple:
+def _unrepeatable(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return a line on the stages whose numbers another run may not give again, if there are any.
+
+    A stage's key knows no device, so one that was made without the user's asking is not made anew.
+    """
+    count = sum(not repeats(record.environment) for record in records)
+    if not count:
+        return ()
+    stages, them = ("1 stage was", "it") if count == 1 else (f"{count} stages were", "them")
+    return (
+        f"{stages} made on a GPU without WSSS_DETERMINISTIC: another run may give other numbers; "
+        f"--store NEW makes {them} again",
+    )
+
+
+def _records(measurements: Measurements) -> tuple[Record, ...]:
     once = {record.key: record for one in measurements.values() for record in one.records}
     return tuple(sorted(once.values(), key=lambda record: (record.started, record.key)))
 

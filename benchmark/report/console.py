@@ -43,7 +43,7 @@ PLAIN_WIDTH = 140  # a pipe has no width of its own
 def print_report(
     report: TableReport, paths: Iterable[Path] = (), console: Console | None = None
 ) -> None:
-    """Print the scores with their verdicts, the claims and the files that were written."""
+    """Print caveats, the scores with their verdicts, the claims and the files that were written."""
     console = console or Console()
     if not console.is_terminal:
         console = Console(file=console.file, width=PLAIN_WIDTH, no_color=True)
@@ -53,6 +53,8 @@ def print_report(
         f"profile {report.profile}, {seeds_text(report.seeds)}. {' '.join(report.meaning.split())}"
     )
     console.print(Text(about.rstrip()))
+    for caveat in report.caveats:
+        console.print(Text(caveat, style="yellow"))
     if has_layout(report):
         _print(console, *layout_rows(report))
     _print(console, *_narrowed(*verdict_rows(report)))

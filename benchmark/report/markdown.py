@@ -347,7 +347,7 @@ def _classes(report: TableReport) -> list[str]:
 
 
 def _notes(report: TableReport) -> list[str]:
-    notes = [f"- {inline(note)}" for note in report.table.notes]
+    notes = [f"- {inline(note)}" for note in (*report.caveats, *report.table.notes)]
     for column in report.table.columns:
         notes += [f"- Column *{inline(column.title)}*: {inline(note)}" for note in column.notes]
     for row in report.table.rows:

@@ -150,6 +150,7 @@ class TableReport:
     diagnostics: tuple[Diagnostic, ...]
     records: tuple[Record, ...]  # behind all cells, each once, by time
     data: Mapping[str, str]  # what describes the data set: name, digest ...
+    caveats: tuple[str, ...] = ()  # of how the records were made, each one line
     threshold_curves: Mapping[str, tuple[ThresholdCurve, ...]] = field(default_factory=dict)
     """Row id -> the curves of its maps, one a seed; rows without maps to threshold are absent."""
 

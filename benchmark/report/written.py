@@ -150,6 +150,7 @@ class _Document(_Model):
     title: str
     caption: str
     notes: list[str]
+    caveats: list[str] = []
     paper: _Paper | None
     profile: str
     meaning: str

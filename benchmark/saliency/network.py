@@ -6,7 +6,6 @@ than VOC. The ground truth of the images at hand is never seen.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from benchmark.backbones import build_backbone
 from benchmark.data.augment import warped
 from benchmark.data.scenes import ForeignImages, foreign_images
 from benchmark.device import device, full_precision, mixed_precision
-from benchmark.errors import BenchmarkError
+from benchmark.feeding import LossReader
 from benchmark.progress import Task
 from benchmark.saliency.recipe import SaliencyRecipe
 from benchmark.seeding import derive
@@ -30,6 +29,7 @@ from benchmark.weights import load_backbone, load_state_dict
 
 SALIENT_FIRST = 0.7
 SALIENT_LATER = 0.8
+LOWER_THE_RATE = "lower learning_rate in the profile's [saliency.recipe]"
 
 
 class SaliencyNetwork(nn.Module):
@@ -84,12 +84,15 @@ def trained_network(
 def train_saliency(
     network: SaliencyNetwork, data: ForeignImages, recipe: SaliencyRecipe, seed: int, task: Task
 ) -> float:
-    """Train in place with binary cross-entropy; return the last 20 steps' mean loss."""
+    """Train in place with binary cross-entropy; return the last 20 steps' mean loss.
+
+    BenchmarkError where a loss is not finite.
+    """
     rng = np.random.default_rng(derive("saliency", seed))
     optimiser = torch.optim.Adam(_groups(network, recipe))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.iterations)
     network.train()
-    recent: list[float] = []
+    reader = LossReader(mend=LOWER_THE_RATE)
     for step in range(recipe.iterations):
         images, masks = _batch(data, rng, recipe.batch_size)
         with mixed_precision():
@@ -99,11 +102,10 @@ def train_saliency(
         loss.backward()
         optimiser.step()
         schedule.step()
-        recent = [*recent[-19:], float(loss.detach())]
-        if not math.isfinite(recent[-1]):
-            raise BenchmarkError(f"the saliency loss is {recent[-1]} at step {step + 1}")
-        task.advance(1, f"loss {recent[-1]:.3f}")
-    return float(np.mean(recent))
+        reader.take(step, loss)
+        task.advance(1, reader.note)
+    reader.read_rest()
+    return float(np.mean(list(reader.recent)[-20:]))
 
 
 def _groups(network: SaliencyNetwork, recipe: SaliencyRecipe) -> list[dict[str, object]]:

@@ -55,8 +55,8 @@ PARSED = {
     ("status",),
 }
 """Too slow, or they would write over results/: read by the real parser alone."""
-UNREACHED = {"paper", "--scheduler", "--cluster"}
-"""So are commands that need VOC 2012 or other machines."""
+UNREACHED = {"paper", "--scheduler", "slurm"}
+"""So are commands that need VOC 2012 or other machines; one may start a cluster of its own."""
 
 NOT_FINISHED = "is not in the store|nothing of row"
 
@@ -244,11 +244,24 @@ def test_the_method_that_the_page_builds_keeps_its_contract() -> None:
     assert [one for one in outcomes if one.passed is False] == []
 
 
-def _trainings() -> list[list[str]]:
-    """Return the runs, each once, that need no file of the user's."""
+def _runs() -> list[list[str]]:
     commands = [words for fence in SHELL for words in fence.commands()]
-    runs = [words for words in commands if words[:4] == [*BENCHMARK, "run"]]
-    own = [words for words in runs if not {"--data", "..."} & set(words)]
+    return [words for words in commands if words[:4] == [*BENCHMARK, "run"]]
+
+
+def test_runs_that_cannot_be_reached_are_read_by_the_real_parser(place: Path) -> None:
+    unreached = [words for words in _runs() if UNREACHED & set(words)]
+    found = {word for words in unreached for word in words}
+    assert found >= UNREACHED  # each word of it leaves out some
+    for words in unreached:
+        type_in(words, place, printed=True)
+        with pytest.raises(Exception, match="No such option: --unheard-of"):
+            type_in([*words, "--unheard-of"], place, printed=True)
+
+
+def _trainings() -> list[list[str]]:
+    """Return the runs, each once, that need no file of the user's and no other machine."""
+    own = [words for words in _runs() if not {"--data", "...", *UNREACHED} & set(words)]
     known = [words for words in own if not any(word.startswith("my_") for word in words)]
     return [list(words) for words in dict.fromkeys(map(tuple, known))]
 

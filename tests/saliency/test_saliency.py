@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,40 @@ def test_the_network_learns_objects_from_background() -> None:
     assert maps.shape == (24, 48, 48)
     assert 0 <= maps.min() <= maps.max() <= 1
     assert maps[data.masks].mean() > maps[~data.masks].mean() + 0.15
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_saliency_loss_that_is_not_finite_is_named_with_its_step(
+    late: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights turn infinite in the first step; the second step's loss tells."""
+    monkeypatch.setattr("benchmark.feeding.device", lambda: torch.device("cuda" if late else "cpu"))
+    network = SaliencyNetwork(build_backbone("vgg16", width=0.125, output_stride=8), 16)
+    recipe = SaliencyRecipe(images=4, size=48, iterations=4, batch_size=2, learning_rate=math.inf)
+    data = foreign_images(recipe.images, recipe.size, 3)
+    with (
+        SilentProgress().task("saliency") as task,
+        pytest.raises(BenchmarkError, match=r"^the loss is nan at step 2: lower [^\n]+$"),
+    ):
+        train_saliency(network, data, recipe, 0, task)
+
+
+@pytest.mark.parametrize(("iterations", "counted"), [(3, range(3)), (30, range(10, 30))])
+def test_the_loss_that_is_told_is_the_mean_of_the_last_20_steps(
+    iterations: int, counted: range
+) -> None:
+    network = SaliencyNetwork(build_backbone("vgg16", width=0.125, output_stride=8), 16)
+    recipe = SaliencyRecipe(images=4, size=32, iterations=iterations, batch_size=2)
+    notes: list[float] = []
+
+    class Noted:
+        def advance(self, steps: int = 1, note: str = "") -> None:
+            notes.append(float(note.removeprefix("loss ")))
+
+    told = train_saliency(network, foreign_images(4, 32, 3), recipe, 0, Noted())
+    assert len(notes) == iterations
+    # The notes have three decimals.
+    assert told == pytest.approx(np.mean([notes[step] for step in counted]), abs=5e-4)
 
 
 class Scripted(nn.Module):

@@ -6,18 +6,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseModel
 
 from benchmark.backbones import build_backbone
 from benchmark.configs import config_path
 from benchmark.crf import CrfOptions
 from benchmark.data.voc import read_label_png
 from benchmark.errors import BenchmarkError
+from benchmark.feeding import LossReader
 from benchmark.metrics import confusion_counts, mean_iou
 from benchmark.progress import SilentProgress
 from benchmark.segmentation import predict, train_segmentation
@@ -193,6 +196,43 @@ def test_a_loss_that_is_not_finite_stops_at_once(
         train(wild, tiny_set, tmp_path, progress=recorder)
     assert len(recorder.notes) == 1
     assert not (tmp_path / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("bad", "kept"),
+    [
+        (4, 3),  # the first after a checkpoint; read in step 5
+        (6, 3),  # the very step before a checkpoint, which has it read at once
+        (10, 9),  # the last of all: no step is left that would read it
+    ],
+)
+def test_a_training_read_late_keeps_no_checkpoint_that_has_gone_astray(
+    tiny_config: Path,
+    tiny_set: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    bad: int,
+    kept: int,
+) -> None:
+    """Losses are read a step late, as on a GPU, checkpoints are 3 apart, and one loss is nan."""
+    monkeypatch.setattr(
+        "benchmark.segmentation.hooks.LossReader", lambda **options: LossReader(1, **options)
+    )
+    parse_losses = BaseModel.parse_losses
+    steps = count(1)
+
+    def parsed(self: Any, losses: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        loss, told = parse_losses(self, losses)
+        factor = float("nan") if next(steps) == bad else 1.0
+        return loss * factor, {**told, "loss": told["loss"] * factor}
+
+    monkeypatch.setattr(BaseModel, "parse_losses", parsed)
+    with pytest.raises(BenchmarkError, match=f"^the loss is nan at step {bad}: lower the config"):
+        train(tiny_config, tiny_set, tmp_path)
+    assert not (tmp_path / "model.safetensors").exists()
+    checkpoint = torch.load(tmp_path / "scratch" / "checkpoint.pth", weights_only=False)
+    assert checkpoint["meta"]["iter"] == kept
+    assert all(torch.isfinite(value).all() for value in checkpoint["state_dict"].values())
 
 
 def test_a_missing_label_is_told(tiny_config: Path, tiny_set: Any, tmp_path: Path) -> None:

@@ -196,7 +196,7 @@ def _claims(claims: Sequence[Mapping[str, Any]]) -> list[ClaimLine]:
 
 def _notes(document: Mapping[str, Any]) -> list[str]:
     titles = {column["id"]: column["title"] for column in document["columns"]}
-    notes = [*document["notes"]]
+    notes = [*document.get("caveats", ()), *document["notes"]]
     for kind, entries in (("Column", document["columns"]), ("Row", document["rows"])):
         notes += [f"{kind} {one['title']}: {note}" for one in entries for note in one["notes"]]
     for cell in document["cells"]:
