@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
-from benchmark.data.augment import View, draw_colours, draw_view, resized, translated
-from benchmark.data.resident import ResidentPlanes, fits_on_device
-from benchmark.device import device, mixed_precision, on_device, sent
+from benchmark.batches import (
+    LabelledImages,
+    Look,
+    ResidentSource,
+    Source,
+    draw,
+    images_of_shape,
+    stacked,
+    whole_images,
+    with_mirror_images,
+)
+from benchmark.data.augment import draw_colours, draw_view
+from benchmark.data.resident import fits_on_device
+from benchmark.device import device, mixed_precision
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
 from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
@@ -29,68 +37,8 @@ from benchmark.seeding import derive
 
 CHECKPOINT_SECONDS = 30.0
 POLY_POWER = 0.9
-MEAN_COLOUR = tuple(round(255 * value) for value in IMAGENET_MEAN)
 
 Losses = Callable[[nn.Module, Batch], dict[str, Tensor]]
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Decoded images (uint8, any sizes), their labels (N, C) bool, and saliency maps (uint8)."""
-
-    images: Sequence[NDArray[np.uint8]]
-    labels: NDArray[np.bool_]
-    saliency: Sequence[NDArray[np.uint8]] | None = None
-
-    def part(self, start: int, stop: int) -> LabelledImages:
-        """Return images ``start`` to ``stop``."""
-        saliency = None if self.saliency is None else self.saliency[start:stop]
-        return LabelledImages(self.images[start:stop], self.labels[start:stop], saliency)
-
-    def chosen(self, places: Sequence[int]) -> LabelledImages:
-        """Return the images at ``places``."""
-        saliency = None if self.saliency is None else [self.saliency[place] for place in places]
-        images = [self.images[place] for place in places]
-        return LabelledImages(images, self.labels[list(places)], saliency)
-
-
-def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """Stack (H, W, 3) images of one size to a normalised (B, 3, H, W) tensor on the device."""
-    return normalised(on_device(np.stack(images)))
-
-
-def normalised(images: Tensor) -> Tensor:
-    """Return RGB images (B, H, W, 3) of 0..255 as (B, 3, H, W), by ImageNet's mean and sd."""
-    mean, std = _mean_and_std(images.device)
-    return ((images.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
-
-
-@cache
-def _mean_and_std(place: torch.device) -> tuple[Tensor, Tensor]:
-    """Return ImageNet's mean and sd of 0..255; kept, since sending them would have a GPU wait."""
-    return (
-        torch.tensor(IMAGENET_MEAN, device=place) * 255,
-        torch.tensor(IMAGENET_STD, device=place) * 255,
-    )
-
-
-def whole_images(data: LabelledImages, size: int) -> Batch:
-    """Return the images and their saliency warped to ``size`` pixels a side, on the device."""
-    return images_of_shape(data, (size, size))
-
-
-def images_of_shape(data: LabelledImages, shape: tuple[int, int]) -> Batch:
-    """Return the images and their saliency resized to ``shape`` (H, W), on the device."""
-    saliency = None
-    if data.saliency is not None:
-        saliency = _fractions([resized(plane, shape) for plane in data.saliency])
-    images = to_tensor([resized(image, shape) for image in data.images])
-    labels = torch.from_numpy(data.labels).float()
-    return Batch(images, sent(labels, device()), saliency, labels_on_host=labels)
-
-
-def _fractions(planes: Sequence[NDArray[np.uint8]]) -> Tensor:
-    return on_device(np.stack(planes)).float() / 255
 
 
 class Trainer:
@@ -134,7 +82,7 @@ class Trainer:
         ``images`` take the place of the training images; ``seeds`` (H, W), class indices or -1,
         are cut like the images and given to the losses.
         """
-        source = _Source(images or self.data.images, self.data.labels, self.data.saliency, seeds)
+        source = Source(images or self.data.images, self.data.labels, self.data.saliency, seeds)
         checkpoint = self.scratch / f"{name}.pt"
         optimiser = build_optimiser(network, self.recipe)
         start = resume(checkpoint, network, optimiser)
@@ -184,31 +132,31 @@ class Trainer:
             nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip)
         optimiser.step()
 
-    def batches(self, start: int, source: _Source | None = None) -> Iterator[tuple[int, Batch]]:
+    def batches(self, start: int, source: Source | None = None) -> Iterator[tuple[int, Batch]]:
         """Yield (step, batch) from ``start`` on; a batch depends on the seed and its step alone.
 
         Where a GPU has room for the images they stay there and are cut there; else threads cut
         them on the host, ahead of the steps.
         """
-        source = source or _Source(self.data.images, self.data.labels, self.data.saliency, None)
+        source = source or Source(self.data.images, self.data.labels, self.data.saliency, None)
         size = self.recipe.batch_size
         numbers = range(start * size, self.recipe.iterations * size)
         if fits_on_device(source.planes):
-            resident = _ResidentSource(source)
+            resident = ResidentSource(source)
             looks = (self._look(number, source) for number in numbers)
             for step in range(start, self.recipe.iterations):
                 yield step, resident.batch(list(islice(looks, size)), step)
             return
         drawn = made_ahead(
-            lambda number: _draw(self._look(number, source), source),
+            lambda number: draw(self._look(number, source), source),
             numbers,
             threads=drawing_threads(),
             ahead=2 * size,
         )
         for step in range(start, self.recipe.iterations):
-            yield step, _stacked(list(islice(drawn, size)), step)
+            yield step, stacked(list(islice(drawn, size)), step)
 
-    def _look(self, number: int, source: _Source) -> _Look:
+    def _look(self, number: int, source: Source) -> Look:
         epoch, position = divmod(number, len(source.images))
         index = int(self._order(epoch)[position])
         rng = np.random.default_rng(derive("view", self.seed, number))
@@ -216,7 +164,7 @@ class Trainer:
         view = draw_view(
             shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
         )
-        return _Look(index, view, draw_colours(rng, recipe.colour))
+        return Look(index, view, draw_colours(rng, recipe.colour))
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         kept = self._order_of  # read once: another thread may be in another epoch
@@ -224,99 +172,6 @@ class Trainer:
             rng = np.random.default_rng(derive("order", self.seed, epoch))
             kept = self._order_of = (epoch, rng.permutation(len(self.data.images)))
         return kept[1]
-
-
-@dataclass(frozen=True)
-class _Source:
-    images: Sequence[NDArray[np.uint8]]
-    labels: NDArray[np.bool_]
-    saliency: Sequence[NDArray[np.uint8]] | None
-    seeds: Sequence[NDArray[np.int16]] | None
-
-    @property
-    def planes(self) -> list[NDArray[Any]]:
-        """All that is cut."""
-        return [*self.images, *(self.saliency or ()), *(self.seeds or ())]
-
-
-@dataclass(frozen=True)
-class _Look:
-    """How an image is seen once, and what its colours become."""
-
-    index: int
-    view: View
-    colours: NDArray[np.uint8] | None
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    image: NDArray[np.uint8]
-    label: NDArray[np.bool_]
-    saliency: NDArray[np.uint8] | None
-    seeds: NDArray[np.int16] | None
-
-
-def _plane(
-    planes: Sequence[NDArray[Any]] | None,
-    index: int,
-    view: View,
-    *,
-    padding: int,
-    nearest: bool = False,
-) -> NDArray[Any] | None:
-    return None if planes is None else view.of(planes[index], nearest=nearest, padding=padding)
-
-
-def _draw(look: _Look, source: _Source) -> _Drawn:
-    """Cut what ``look`` shows, on the host."""
-    return _Drawn(
-        look.view.of(
-            source.images[look.index],
-            padding=MEAN_COLOUR,
-            change=lambda seen: translated(seen, look.colours),
-        ),
-        source.labels[look.index],
-        _plane(source.saliency, look.index, look.view, padding=0),
-        _plane(source.seeds, look.index, look.view, padding=-1, nearest=True),
-    )
-
-
-class _ResidentSource:
-    """A source whose images stay on the device."""
-
-    def __init__(self, source: _Source) -> None:
-        self._images = ResidentPlanes(source.images)
-        self._saliency = None if source.saliency is None else ResidentPlanes(source.saliency)
-        self._seeds = None if source.seeds is None else ResidentPlanes(source.seeds)
-        self._labels = source.labels
-
-    def batch(self, looks: Sequence[_Look], step: int) -> Batch:
-        """Cut what ``looks`` show, on the device."""
-        places, views = [look.index for look in looks], [look.view for look in looks]
-        colours = [look.colours for look in looks if look.colours is not None]
-        images = self._images.views(places, views, padding=MEAN_COLOUR, colours=colours)
-        saliency = seeds = None
-        if self._saliency is not None:
-            saliency = self._saliency.views(places, views).float() / 255
-        if self._seeds is not None:
-            seeds = self._seeds.views(places, views, padding=-1, nearest=True).long()
-        labels = torch.from_numpy(self._labels[places]).float()
-        return Batch(normalised(images), sent(labels, device()), saliency, seeds, step, labels)
-
-
-def _stacked(drawn: Sequence[_Drawn], step: int) -> Batch:
-    images = to_tensor([one.image for one in drawn])
-    labels = torch.from_numpy(np.stack([one.label for one in drawn])).float()
-    saliency = [one.saliency for one in drawn if one.saliency is not None]
-    seeds = [one.seeds for one in drawn if one.seeds is not None]
-    return Batch(
-        images,
-        sent(labels, device()),
-        _fractions(saliency) if saliency else None,
-        on_device(np.stack(seeds)).long() if seeds else None,
-        step,
-        labels,
-    )
 
 
 def compile_backbones(network: nn.Module) -> None:
@@ -428,7 +283,7 @@ def attention_maps(
     height, width = data.images[0].shape[:2] if keep_shape else (size, size)
     for scale in sorted(recipe.scales, reverse=True):
         view = images_of_shape(data, (round(height * scale), round(width * scale)))
-        batch = _with_mirror_images(view) if recipe.flip else view
+        batch = with_mirror_images(view) if recipe.flip else view
         found = method.attention(network, batch)
         _check_shape(method, found, batch.labels.shape)
         maps += _mirrored_back(found, recipe.flip)
@@ -485,17 +340,6 @@ def _check_shape(method: Method, maps: Tensor, labels_shape: tuple[int, ...]) ->
             f"the attention of {type(method).__name__} is {tuple(maps.shape)}, "
             f"not (B, C, h, w) for labels {tuple(labels_shape)}"
         )
-
-
-def _with_mirror_images(batch: Batch) -> Batch:
-    """Return the batch, and behind it its images and their saliency mirrored."""
-    saliency, labels = batch.saliency, batch.labels_on_host
-    return Batch(
-        torch.cat([batch.images, batch.images.flip(3)]),
-        torch.cat([batch.labels, batch.labels]),
-        None if saliency is None else torch.cat([saliency, saliency.flip(2)]),
-        labels_on_host=None if labels is None else torch.cat([labels, labels]),
-    )
 
 
 def _mirrored_back(maps: Tensor, flip: bool) -> list[Tensor]:

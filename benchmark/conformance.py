@@ -20,15 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.attention import (
-    LabelledImages,
-    Trainer,
-    attention_maps,
-    build_optimiser,
-    class_scores,
-    fuse,
-)
+from benchmark.attention import Trainer, attention_maps, build_optimiser, class_scores, fuse
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.device import device
 from benchmark.method import Batch, Head, Method
 from benchmark.progress import SilentProgress

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import to_tensor
 from benchmark.backbones import build_backbone
+from benchmark.batches import to_tensor
 from benchmark.data.augment import training_crop
 from benchmark.data.scenes import ForeignImages, foreign_images
 from benchmark.device import device, mixed_precision

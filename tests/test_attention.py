@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from benchmark.attention import (
-    LabelledImages,
     Trainer,
     attention_maps,
     build_optimiser,
@@ -27,6 +26,7 @@ from benchmark.attention import (
     save,
 )
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from benchmark.progress import SilentProgress

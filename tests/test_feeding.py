@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.attention import LabelledImages, Trainer
+from benchmark.attention import Trainer
+from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
 from benchmark.executor import StageFunction, execute
 from benchmark.feeding import LossReader, drawing_threads, made_ahead

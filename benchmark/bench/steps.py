@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from benchmark.attention import LabelledImages, Trainer
+from benchmark.attention import Trainer
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.costs.flops import VOC_IMAGE, training_step_flops
 from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.device import device

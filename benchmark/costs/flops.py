@@ -25,8 +25,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from benchmark.attention import LabelledImages, Losses, Trainer
+from benchmark.attention import Losses, Trainer
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.method import Batch, Head, TrainingRecipe
 from benchmark.progress import SilentProgress

@@ -118,7 +118,7 @@ def read_context(
     """Return the context maps of some pixels (x, y) of one image, from the trained network."""
     import torch
 
-    from benchmark.attention import whole_images
+    from benchmark.batches import whole_images
     from benchmark.weights import load_state_dict
 
     maps = plan.sheets[row].maps

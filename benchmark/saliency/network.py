@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import to_tensor
 from benchmark.backbones import build_backbone
+from benchmark.batches import to_tensor
 from benchmark.data.augment import warped
 from benchmark.data.scenes import ForeignImages, foreign_images
 from benchmark.device import device, full_precision, mixed_precision

@@ -86,7 +86,7 @@ def refined(
     """Return maps (P, h, w) and background (h, w), refined from (P, h, w) of an image (H, W, 3)."""
     import torch
 
-    from benchmark.attention import to_tensor
+    from benchmark.batches import to_tensor
     from benchmark.proxy import resize_maps
 
     height, width = whole_cells(image.shape[:2], network.backbone.output_stride)

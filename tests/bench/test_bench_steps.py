@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.attention import LabelledImages
+from benchmark.batches import LabelledImages
 from benchmark.bench import steps as bench_steps
 from benchmark.bench.steps import StepTimes, _TimedTrainer, steps
 from benchmark.errors import BenchmarkError

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from benchmark import attention
-from benchmark.attention import LabelledImages, Trainer
+from benchmark.attention import Trainer
+from benchmark.batches import LabelledImages, Source
 from benchmark.data import resident
 from benchmark.data.augment import View, ViewKind, draw_colours, draw_view, translated
 from benchmark.data.resident import ResidentPlanes, fits_on_device
@@ -124,9 +125,7 @@ def test_a_training_fed_on_the_device_sees_the_same_views(
     trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds = [np.zeros(image.shape[:2], np.int16) for image in trainer.data.images]
-    source = attention._Source(
-        trainer.data.images, trainer.data.labels, trainer.data.saliency, seeds
-    )
+    source = Source(trainer.data.images, trainer.data.labels, trainer.data.saliency, seeds)
     cut_on_host = list(trainer.batches(2, source))
     monkeypatch.setattr(attention, "fits_on_device", lambda planes: len(planes) == 3 * 7)
     monkeypatch.setattr(attention, "made_ahead", None)  # no image is drawn on the host

@@ -12,8 +12,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.attention import LabelledImages, Trainer, parameter_groups, to_tensor
+from benchmark.attention import Trainer, parameter_groups
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages, to_tensor
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, TrainingRecipe
 from benchmark.progress import SilentProgress

@@ -11,15 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.attention import (
-    LabelledImages,
-    attention_maps,
-    build_optimiser,
-    learning_rate,
-    parameter_groups,
-    to_tensor,
-)
+from benchmark.attention import attention_maps, build_optimiser, learning_rate, parameter_groups
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages, to_tensor
 from benchmark.method import Batch, Head
 from methods.dcsp import DCSP, DcspNetwork
 

@@ -13,14 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.attention import (
-    LabelledImages,
-    Trainer,
-    attention_maps,
-    build_optimiser,
-    whole_images,
-)
+from benchmark.attention import Trainer, attention_maps, build_optimiser
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages, whole_images
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, TrainingRecipe
 from benchmark.progress import SilentProgress

@@ -12,8 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.attention import LabelledImages, Trainer, attention_maps
+from benchmark.attention import Trainer, attention_maps
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, TrainingRecipe
 from benchmark.progress import SilentProgress

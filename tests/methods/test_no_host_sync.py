@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ from torch.utils._pytree import tree_leaves
 
 from benchmark.attention import build_optimiser
 from benchmark.backbones import build_backbone
+from benchmark.batches import Look, ResidentSource, Source, normalised
+from benchmark.data.augment import draw_view
 from benchmark.method import Batch, Head
 from benchmark.refinement import GROUP, build_refinement
 from benchmark.registry import build_method, method_entry_points, plugin_points
@@ -187,6 +190,25 @@ def test_the_losses_of_cues_never_wait() -> None:
             constrain_loss(probabilities, torch.rand_like(probabilities), (0.05, 20.0)),
         ]
         torch.stack(losses).sum().backward()
+
+
+def test_views_cut_on_the_device_never_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("benchmark.device", "benchmark.batches", "benchmark.data.resident"):
+        monkeypatch.setattr(f"{module}.device", lambda: META)
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (40, 50, 3), dtype=np.uint8) for _ in range(3)]
+    planes = [image[..., 0] for image in images]
+    seeds = [plane.astype(np.int16) for plane in planes]
+    source = ResidentSource(Source(images, LABELS.bool().numpy(), planes, seeds))
+    looks = [
+        Look(index, draw_view(image.shape, rng, kind="area", side=(1, 1), crop=48, flip=True), None)
+        for index, image in enumerate(images)
+    ]
+    normalised(torch.empty(1, 1, 1, 3, device=META))  # its constants are sent once
+    with Making(), Computing():
+        cut = source.batch(looks, 0)
+    assert (cut.images.shape, cut.images.device) == ((3, 3, 48, 48), META)
+    assert cut.labels_on_host is not None and cut.labels_on_host.device.type == "cpu"
 
 
 def plain(network: nn.Module, data: Batch) -> Tensor:

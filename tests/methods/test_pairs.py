@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmark.attention import LabelledImages, Trainer, attention_maps
+from benchmark.attention import Trainer, attention_maps
+from benchmark.batches import LabelledImages
 from benchmark.method import Batch, InferenceRecipe, TrainingRecipe
 from benchmark.progress import SilentProgress
 from methods.cam import CAM

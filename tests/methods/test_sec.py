@@ -10,8 +10,9 @@ import torch
 from scipy.ndimage import median_filter
 from torch import Tensor, nn
 
-from benchmark.attention import LabelledImages, attention_maps
+from benchmark.attention import attention_maps
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.method import Batch, Head
 from methods.sec import SEC, SecNetwork, background_layer, median3, share_above
 

@@ -11,8 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmark.attention import LabelledImages, Trainer, learning_rate, parameter_groups
+from benchmark.attention import Trainer, learning_rate, parameter_groups
 from benchmark.backbones import build_backbone
+from benchmark.batches import LabelledImages
 from benchmark.data.augment import View
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader
