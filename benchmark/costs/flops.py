@@ -1,9 +1,9 @@
 """How much arithmetic a stage's networks do: floating-point operations, two a multiplication.
 
 Counted by PyTorch's own counter, which knows convolutions and matrix products, on tensors that
-have a shape and no values, so that the largest network takes a moment and no memory. What a network
-does depends on values in a few methods (which classes an image holds): those are counted on real
-numbers, on images of ``SMALL`` pixels a side, and scaled by the area.
+have a shape and no values, so that the largest network takes a moment and no memory. A method that
+reads values off the device, which the suite's own do not, is counted on real numbers, on images of
+``SMALL`` pixels a side, and scaled by the area.
 
 Not counted: reading of images, CRFs, random walks, label recipes and scores, which are the CPU's
 work, and what a training does beside its steps (the score of its classifier; seeds and erased
@@ -299,15 +299,17 @@ def _by_shapes_or_small(count: Callable[[int], float], side: int) -> float:
 
 
 def _batch(side: int, classes: int, saliency: bool, seeds: bool = False, step: int = 0) -> Batch:
-    labels = torch.zeros(IMAGES, classes)
+    labels = torch.zeros(IMAGES, classes, device="cpu")
     for image in range(IMAGES):
         labels[image, : image + 1] = 1
+    images = torch.rand(IMAGES, 3, side, side)
     return Batch(
-        torch.rand(IMAGES, 3, side, side),
-        labels,
+        images,
+        labels.to(images.device),
         torch.rand(IMAGES, side, side) if saliency else None,
         torch.zeros(IMAGES, side, side, dtype=torch.long) if seeds else None,
         step,
+        labels,
     )
 
 
