@@ -28,8 +28,9 @@ from benchmark.segmentation.mixed_precision import MixedPrecisionWrapper
 from benchmark.segmentation.networks import load_config, model_config, quiet_mmengine
 from benchmark.weights import save_state_dict
 
-# MMEngine's own hooks that print, time or write; ours take their place.
-_UNWANTED_HOOKS = ("timer", "sampler_seed", "logger", "checkpoint")
+# MMEngine's own hooks that print, time or write, and the one that reads every loss at once, for
+# which a GPU would wait; ours take their place.
+_UNWANTED_HOOKS = ("timer", "sampler_seed", "logger", "checkpoint", "runtime_info")
 
 
 def train_segmentation(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 
 from benchmark.backbones import build_backbone
@@ -233,6 +234,18 @@ def test_a_training_read_late_keeps_no_checkpoint_that_has_gone_astray(
     checkpoint = torch.load(tmp_path / "scratch" / "checkpoint.pth", weights_only=False)
     assert checkpoint["meta"]["iter"] == kept
     assert all(torch.isfinite(value).all() for value in checkpoint["state_dict"].values())
+
+
+def test_nothing_of_mmengine_reads_a_loss(
+    tiny_config: Path, tiny_set: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A GPU would wait for it in every step; ``WatchLoss`` alone reads losses, late."""
+
+    def read(self: MessageHub, key: str, *args: Any, **options: Any) -> None:
+        raise AssertionError(f"{key} was read")
+
+    monkeypatch.setattr(MessageHub, "update_scalar", read)
+    train(tiny_config, tiny_set, tmp_path)
 
 
 def test_a_missing_label_is_told(tiny_config: Path, tiny_set: Any, tmp_path: Path) -> None:
