@@ -25,7 +25,7 @@ def methods(incomplete: str) -> list[str]:
 
 def table(incomplete: str) -> list[str]:
     """Return the tables that begin so."""
-    from benchmark.tables import table_ids
+    from benchmark.table_files import table_ids
 
     return _beginning(incomplete, table_ids())
 

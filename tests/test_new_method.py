@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import tables
+from benchmark import table_files, tables
 from benchmark.errors import BenchmarkError
 from benchmark.new_method import write_method_package
 
@@ -109,7 +109,7 @@ def test_nothing_half_written_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_broken_package_of_tables_breaks_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import EntryPoint
 
-    points = [EntryPoint("bad", "no_such_package.tables", tables.GROUP)]
-    monkeypatch.setattr(tables, "entry_points", lambda group: points)
+    points = [EntryPoint("bad", "no_such_package.tables", table_files.GROUP)]
+    monkeypatch.setattr(table_files, "entry_points", lambda group: points)
     assert "seenet_table1" in tables.table_ids()
     assert tables.load_table("seenet_table1").id == "seenet_table1"

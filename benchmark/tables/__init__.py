@@ -6,9 +6,7 @@ its packages: every TOML file in it is a table.
 
 from __future__ import annotations
 
-import importlib.util
 import tomllib
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from benchmark.errors import BenchmarkError
 from benchmark.registry import near_name
+from benchmark.table_files import table_files, table_ids
 from benchmark.tables.schema import (
     Claim,
     Column,
@@ -46,8 +45,6 @@ __all__ = [
     "table_ids",
 ]
 
-FOLDER = Path(__file__).parent
-GROUP = "wsss_benchmark.tables"
 MOST_MISTAKES = 5
 """As many are told of one file at a time."""
 
@@ -56,37 +53,15 @@ class BrokenTable(BenchmarkError):
     """A table file that cannot be read."""
 
 
-def table_ids() -> tuple[str, ...]:
-    """Return the ids of all tables, sorted."""
-    return tuple(sorted(_files()))
-
-
 def load_table(table_id: str) -> Table:
     """Return the table of that id.
 
     BenchmarkError, with the near name, where there is none; BrokenTable where it cannot be read.
     """
-    files = _files()
+    files = table_files()
     if table_id not in files:
         raise BenchmarkError(near_name("table", table_id, files))
     return read_table(files[table_id])
-
-
-def _files() -> dict[str, Path]:
-    """Return every table's file by id; of equal ids this package's own is meant."""
-    folders = [FOLDER]
-    for point in sorted(entry_points(group=GROUP)):
-        folders += _folders(point.value)
-    return {path.stem: path for folder in folders[::-1] for path in folder.glob("*.toml")}
-
-
-def _folders(package: str) -> list[Path]:
-    """Return where a package lies; nowhere if it is broken, so that it breaks no other table."""
-    try:
-        spec = importlib.util.find_spec(package)
-    except (Exception, SystemExit):  # the package above it is imported for this, and may fail
-        return []
-    return [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
 
 
 def read_table(path: Path) -> Table:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmark import profiles, tables
+from benchmark import profiles, table_files
 from benchmark.errors import BenchmarkError
 from benchmark.profiles import load_profile
 from benchmark.report.server import add_server_score, load_server_scores
@@ -21,7 +21,7 @@ from benchmark.tables import load_table, read_table
 sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
 from breakage import broken_bytes, broken_json, one_line, texts
 
-TABLE = (tables.FOLDER / "eader_alpha.toml").read_bytes()
+TABLE = (table_files.FOLDER / "eader_alpha.toml").read_bytes()
 PROFILE = (profiles.FOLDER / "scenes.toml").read_bytes()
 SCORES = b'[fullsup.aspp_vgg16.test_crf]\nvalue = 72.6\nsource = "https://server/page"\n'
 DEEP = b"a = " + b"[" * 100_000

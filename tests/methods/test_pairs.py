@@ -80,12 +80,12 @@ def test_batches_come_with_their_labels_on_the_host(tmp_path: Path) -> None:
 
     trainer.run(nn.Conv2d(3, 1, 1), losses)
     attention_maps(Seeing(), nn.Conv2d(3, 1, 1), data, 16)
-    assert len(seen) == 2 + 2
+    assert len(seen) == 2 + 1  # steps, and the images with their mirror images
     for batch in seen:
         assert batch.labels_on_host is not None
         assert batch.labels_on_host.device == HOST
         assert torch.equal(batch.labels_on_host, batch.labels.cpu())
-    assert torch.equal(seen[-1].labels, LABELS)
+    assert torch.equal(seen[-1].labels, torch.cat([LABELS, LABELS]))
 
 
 def test_maps_stand_at_their_places_and_absent_classes_have_none() -> None:

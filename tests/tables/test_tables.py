@@ -17,7 +17,8 @@ from benchmark.errors import BenchmarkError
 from benchmark.plan import Plan, make_plan
 from benchmark.profiles import Segmentation, load_profile
 from benchmark.report.card import published_card
-from benchmark.tables import FOLDER, Claim, GainClaim, Table, load_table, read_table, table_ids
+from benchmark.table_files import FOLDER
+from benchmark.tables import Claim, GainClaim, Table, load_table, read_table, table_ids
 from benchmark.user_files import UserFiles
 
 PUBLISHED = FOLDER / "published.csv"
