@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from benchmark.batches import (
-    LabelledImages,
     Look,
     ResidentSource,
     Source,
@@ -31,7 +30,7 @@ from benchmark.data.resident import fits_on_device
 from benchmark.device import device, mixed_precision
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
-from benchmark.method import Batch, InferenceRecipe, Method, TrainingRecipe
+from benchmark.method import Batch, InferenceRecipe, LabelledImages, Method, TrainingRecipe
 from benchmark.progress import Progress
 from benchmark.seeding import derive
 

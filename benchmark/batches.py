@@ -16,29 +16,9 @@ from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD
 from benchmark.data.augment import View, resized, translated
 from benchmark.data.resident import ResidentPlanes
 from benchmark.device import device, on_device, sent
-from benchmark.method import Batch
+from benchmark.method import Batch, LabelledImages
 
 MEAN_COLOUR = tuple(round(255 * value) for value in IMAGENET_MEAN)
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Decoded images (uint8, any sizes), their labels (N, C) bool, and saliency maps (uint8)."""
-
-    images: Sequence[NDArray[np.uint8]]
-    labels: NDArray[np.bool_]
-    saliency: Sequence[NDArray[np.uint8]] | None = None
-
-    def part(self, start: int, stop: int) -> LabelledImages:
-        """Return images ``start`` to ``stop``."""
-        saliency = None if self.saliency is None else self.saliency[start:stop]
-        return LabelledImages(self.images[start:stop], self.labels[start:stop], saliency)
-
-    def chosen(self, places: Sequence[int]) -> LabelledImages:
-        """Return the images at ``places``."""
-        saliency = None if self.saliency is None else [self.saliency[place] for place in places]
-        images = [self.images[place] for place in places]
-        return LabelledImages(images, self.labels[list(places)], saliency)
 
 
 def to_tensor(images: Sequence[NDArray[np.uint8]]) -> Tensor:

@@ -22,9 +22,8 @@ from torch import Tensor, nn
 
 from benchmark.attention import Trainer, attention_maps, build_optimiser, class_scores, fuse
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.device import device
-from benchmark.method import Batch, Head, Method
+from benchmark.method import Batch, Head, LabelledImages, Method
 from benchmark.progress import SilentProgress
 from benchmark.weights import load_state_dict, save_state_dict
 

@@ -12,16 +12,18 @@ Shapes: B images, C classes (background is not one of them), (h, w) the network'
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from benchmark.attention import Trainer
+    from benchmark.progress import Progress
 
 
 Precision = Literal["auto", "float32"]
@@ -138,6 +140,59 @@ class Head:
     width: float = 1.0
     init_gain: float = 1.0
     classifier_bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Decoded images (uint8, any sizes), their labels (N, C) bool, and saliency maps (uint8)."""
+
+    images: Sequence[NDArray[np.uint8]]
+    labels: NDArray[np.bool_]
+    saliency: Sequence[NDArray[np.uint8]] | None = None
+
+    def part(self, start: int, stop: int) -> LabelledImages:
+        """Return images ``start`` to ``stop``."""
+        saliency = None if self.saliency is None else self.saliency[start:stop]
+        return LabelledImages(self.images[start:stop], self.labels[start:stop], saliency)
+
+    def chosen(self, places: Sequence[int]) -> LabelledImages:
+        """Return the images at ``places``."""
+        saliency = None if self.saliency is None else [self.saliency[place] for place in places]
+        images = [self.images[place] for place in places]
+        return LabelledImages(images, self.labels[list(places)], saliency)
+
+
+class Trainer(Protocol):
+    """What ``fit`` trains with: a loop that can be killed and goes on where it was.
+
+    ``data``: the training images. ``recipe``: the one in force, a profile's where it replaces the
+    method's; its ``iterations`` are what a loss that grows over the training has to know.
+    ``progress`` and ``label``: how work between trainings is shown.
+    """
+
+    data: LabelledImages
+    recipe: TrainingRecipe
+    progress: Progress
+    label: str
+
+    def run(
+        self,
+        network: nn.Module,
+        losses: Callable[[nn.Module, Batch], dict[str, Tensor]],
+        *,
+        name: str = "attention",
+        images: Sequence[NDArray[np.uint8]] | None = None,
+        seeds: Sequence[NDArray[np.int16]] | None = None,
+    ) -> None:
+        """Train ``network`` in place for the recipe's iterations.
+
+        Several trainings have a ``name`` each. ``images`` take the place of the training images;
+        ``seeds`` (H, W), class indices or -1, are cut like the images and given to the losses.
+        """
+
+    def whole_images(self, batch: int = 32) -> Iterator[tuple[range, Batch]]:
+        """Yield (places, batch) over all training images, warped to the test size, in order."""
+        raise NotImplementedError
 
 
 class Method(ABC):

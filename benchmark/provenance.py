@@ -39,11 +39,12 @@ DISTRIBUTIONS = {
 
 
 def fingerprint(modules: Iterable[str]) -> str:
-    """Return a sha256 over what the named code does: modules, or ``module:function``.
+    """Return a sha256 over what the named code does: modules, or one definition, ``module:name``.
 
-    A package stands for all .py below it. Comments, docstrings and layout do not count. Nothing
-    is imported, and what the code imports itself is not followed. Raises ValueError for a module
-    without Python source and for a function that its module does not define.
+    A definition is a function or a class; a package stands for all .py below it. Comments,
+    docstrings and layout do not count. Nothing is imported, and what the code imports itself is
+    not followed. Raises ValueError for a module without Python source and for a name that its
+    module does not define.
     """
     lines = [f"{name} {_module_fingerprint(name)}\n" for name in sorted(set(modules))]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -51,10 +52,10 @@ def fingerprint(modules: Iterable[str]) -> str:
 
 @cache
 def _module_fingerprint(name: str) -> str:
-    module, _, function = name.partition(":")
+    module, _, definition = name.partition(":")
     digest = hashlib.sha256()
     for relative, path in _sources(module):
-        digest.update(f"{relative}\n{_normal_form(path, function)}\n".encode())
+        digest.update(f"{relative}\n{_normal_form(path, definition)}\n".encode())
     return digest.hexdigest()
 
 
@@ -125,8 +126,8 @@ def _find_spec(name: str) -> importlib.machinery.ModuleSpec | None:
     return spec
 
 
-def _normal_form(path: Path, function: str = "") -> str:
-    """Return the source, or one function of it, without comments, docstrings and layout.
+def _normal_form(path: Path, definition: str = "") -> str:
+    """Return the source, or a function or class of it, without comments, docstrings and layout.
 
     ``ast.unparse`` and not ``ast.dump``: the dump changes with the Python version.
     """
@@ -134,12 +135,12 @@ def _normal_form(path: Path, function: str = "") -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = _without_docstring(node.body)
-    if not function:
+    if not definition:
         return ast.unparse(tree)
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name == function:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == definition:
             return ast.unparse(node)
-    raise ValueError(f"{path.name} defines no function {function}")
+    raise ValueError(f"{path.name} defines no function or class {definition}")
 
 
 def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:

@@ -20,9 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark.attention import Trainer
 from benchmark.batches import MEAN_COLOUR
-from benchmark.method import Batch, Fraction, Head, Method, Paper, TrainingRecipe
+from benchmark.method import Batch, Fraction, Head, Method, Paper, Trainer, TrainingRecipe
 from benchmark.proxy.arrays import resize_maps
 from methods.nn.heads import conv_head, init_gaussian, scaled, start_classifier
 from methods.nn.zones import image_label_loss, logits, max_normalise, only_present

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -28,6 +28,7 @@ from benchmark.method import (
     InferenceRecipe,
     Method,
     Paper,
+    Trainer,
     TrainingRecipe,
 )
 from methods.nn.grad_cam import (
@@ -44,9 +45,6 @@ from methods.nn.grad_cam import (
 from methods.nn.heads import conv_head, start_classifier
 from methods.nn.pairs import Pairs, mean_over_classes, mean_over_pairs, pairs_of
 from methods.nn.zones import image_label_loss, logits
-
-if TYPE_CHECKING:
-    from benchmark.attention import Trainer
 
 EPOCHS = 10
 IMAGES = 10_582

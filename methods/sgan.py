@@ -12,7 +12,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,16 @@ from torch.nn import functional
 
 from benchmark.device import full_precision, without_autocast
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Fraction, Head, InferenceRecipe, Method, Paper, TrainingRecipe
+from benchmark.method import (
+    Batch,
+    Fraction,
+    Head,
+    InferenceRecipe,
+    Method,
+    Paper,
+    Trainer,
+    TrainingRecipe,
+)
 from methods.nn.heads import scaled, start_classifier
 from methods.nn.self_attention import (
     NonSalient,
@@ -33,9 +42,6 @@ from methods.nn.self_attention import (
     similarities,
 )
 from methods.nn.zones import image_label_loss, logits, max_normalise, only_present
-
-if TYPE_CHECKING:
-    from benchmark.attention import Trainer
 
 UNLABELLED = -1
 

@@ -26,9 +26,16 @@ from benchmark.attention import (
     save,
 )
 from benchmark.backbones import IMAGENET_MEAN, IMAGENET_STD, build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper, TrainingRecipe
+from benchmark.method import (
+    Batch,
+    Head,
+    InferenceRecipe,
+    LabelledImages,
+    Method,
+    Paper,
+    TrainingRecipe,
+)
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 

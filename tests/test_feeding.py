@@ -11,11 +11,10 @@ import torch
 from torch import nn
 
 from benchmark.attention import Trainer
-from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
 from benchmark.executor import StageFunction, execute
 from benchmark.feeding import LossReader, drawing_threads, made_ahead
-from benchmark.method import Batch, TrainingRecipe
+from benchmark.method import Batch, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.store import Stage, Store, Workspace
 from benchmark.workers import _environments

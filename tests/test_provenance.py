@@ -145,6 +145,23 @@ def test_a_module_without_source_is_refused(name: str) -> None:
         fingerprint([name])
 
 
+def test_one_definition_of_a_module_counts_alone(folder: Path) -> None:
+    def found(source: str, name: str) -> str:
+        of_package(folder, {"__init__.py": "", "part.py": source})
+        return fingerprint([f"prov_package.part:{name}"])
+
+    class_ = "class Kind:\n    value = {}\n"
+    function = "def act():\n    return {}\n"
+    one = class_.format(1) + function.format(1)
+    for name, same, other in (
+        ("Kind", class_.format(1) + function.format(2), class_.format(2) + function.format(1)),
+        ("act", class_.format(2) + function.format(1), class_.format(1) + function.format(2)),
+    ):
+        assert found(one, name) == found(same, name) != found(other, name)
+    with pytest.raises(ValueError, match=r"part\.py defines no function or class value"):
+        found(one, "value")
+
+
 def test_the_environment_names_versions_without_importing_them() -> None:
     found = environment()
     assert found["torch"] == metadata.version("torch")

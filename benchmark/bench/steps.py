@@ -16,12 +16,11 @@ from torch import nn
 
 from benchmark.attention import Trainer
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.costs.flops import VOC_IMAGE, training_step_flops
 from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.device import device
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Head, Method, TrainingRecipe
+from benchmark.method import Batch, Head, LabelledImages, Method, TrainingRecipe
 from benchmark.profiles import GeneratedScenes, Profile, load_profile
 from benchmark.progress import SilentProgress, duration
 from benchmark.registry import build_method, near_name, parse_options

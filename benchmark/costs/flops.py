@@ -27,9 +27,8 @@ from torch.utils.flop_counter import flop_registry
 
 from benchmark.attention import Losses, Trainer
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.data.voc import CLASS_NAMES
-from benchmark.method import Batch, Head, TrainingRecipe
+from benchmark.method import Batch, Head, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.refinement import build_refinement
 from benchmark.registry import build_method, parse_options

@@ -48,6 +48,7 @@ class RefinementStages:
                 "benchmark.refinement",
                 "benchmark.attention",
                 "benchmark.batches",
+                "benchmark.method:LabelledImages",
                 "benchmark.feeding",
                 "benchmark.device",
                 "benchmark.backbones",

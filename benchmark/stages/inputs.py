@@ -11,7 +11,7 @@ from benchmark.saliency.files import read_saliency
 from benchmark.store import Workspace
 
 if TYPE_CHECKING:
-    from benchmark.batches import LabelledImages
+    from benchmark.method import LabelledImages
 
 INFERENCE_BATCH = 32
 
@@ -41,7 +41,7 @@ def labelled_images(
     """Decode the images ``ids``; with their maps of the input stage named ``saliency``."""
     import numpy as np
 
-    from benchmark.batches import LabelledImages
+    from benchmark.method import LabelledImages
 
     images = [dataset.image(image_id) for image_id in ids]
     labels = np.stack([dataset.image_labels(image_id) for image_id in ids])

@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.batches import LabelledImages
 from benchmark.bench import steps as bench_steps
 from benchmark.bench.steps import StepTimes, _TimedTrainer, steps
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, TrainingRecipe
+from benchmark.method import Batch, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 
 TIMES = StepTimes(

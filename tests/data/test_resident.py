@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from benchmark import attention
 from benchmark.attention import Trainer
-from benchmark.batches import LabelledImages, Source
+from benchmark.batches import Source
 from benchmark.data import resident
 from benchmark.data.augment import View, ViewKind, draw_colours, draw_view, translated
 from benchmark.data.resident import ResidentPlanes, fits_on_device
-from benchmark.method import Batch, TrainingRecipe
+from benchmark.method import Batch, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 
 KINDS: list[tuple[ViewKind, tuple[int, int], int]] = [

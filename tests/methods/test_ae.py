@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from benchmark.attention import Trainer, parameter_groups
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages, to_tensor
+from benchmark.batches import to_tensor
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Head, TrainingRecipe
+from benchmark.method import Batch, Head, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 from methods.ae import (

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from benchmark.attention import attention_maps, build_optimiser, learning_rate, parameter_groups
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages, to_tensor
-from benchmark.method import Batch, Head
+from benchmark.batches import to_tensor
+from benchmark.method import Batch, Head, LabelledImages
 from methods.dcsp import DCSP, DcspNetwork
 
 CLASSES = 3

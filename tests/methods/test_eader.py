@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from benchmark.attention import Trainer, attention_maps, build_optimiser
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages, whole_images
+from benchmark.batches import whole_images
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Head, TrainingRecipe
+from benchmark.method import Batch, Head, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 from methods.eader import EADER, EaderNetwork, constant

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 
 from benchmark.attention import Trainer, attention_maps
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Head, TrainingRecipe
+from benchmark.method import Batch, Head, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from benchmark.registry import build_method
 from methods.gain import GAIN, one_class_each

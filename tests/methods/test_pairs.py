@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.attention import Trainer, attention_maps
-from benchmark.batches import LabelledImages
-from benchmark.method import Batch, InferenceRecipe, TrainingRecipe
+from benchmark.method import Batch, InferenceRecipe, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from methods.cam import CAM
 from methods.nn.pairs import (

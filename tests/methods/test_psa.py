@@ -12,9 +12,8 @@ from torch import nn
 
 from benchmark.attention import attention_maps, build_optimiser, learning_rate
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.errors import BenchmarkError
-from benchmark.method import Batch, Head, Method
+from benchmark.method import Batch, Head, LabelledImages, Method
 from benchmark.registry import build_method
 
 CLASSES = 4

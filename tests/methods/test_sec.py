@@ -12,8 +12,7 @@ from torch import Tensor, nn
 
 from benchmark.attention import attention_maps
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
-from benchmark.method import Batch, Head
+from benchmark.method import Batch, Head, LabelledImages
 from methods.sec import SEC, SecNetwork, background_layer, median3, share_above
 
 CLASSES = 3

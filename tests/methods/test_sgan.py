@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from benchmark.attention import Trainer, learning_rate, parameter_groups
 from benchmark.backbones import build_backbone
-from benchmark.batches import LabelledImages
 from benchmark.data.augment import View
 from benchmark.errors import BenchmarkError
 from benchmark.feeding import LossReader
-from benchmark.method import Batch, Head, TrainingRecipe
+from benchmark.method import Batch, Head, LabelledImages, TrainingRecipe
 from benchmark.progress import SilentProgress
 from methods.sgan import (
     SGAN,
