@@ -55,10 +55,10 @@ class ResidentPlanes:
         self._widths = [plane.shape[1] for plane in planes]
         self._channels = planes[0].shape[2:]
         shape = (sum(counts), *(self._channels or (1,)))
-        dtype = torch.from_numpy(planes[0][:1]).dtype
+        dtype = torch.from_numpy(np.empty(0, planes[0].dtype)).dtype
         self._cells = torch.empty(shape, dtype=dtype, device=device())
         for start, count, plane in zip(self._starts, counts, planes, strict=False):
-            flat = np.ascontiguousarray(plane).reshape(count, shape[1])
+            flat = np.array(plane).reshape(count, shape[1])  # torch warns of a read-only one
             self._cells[start : start + count] = torch.from_numpy(flat)
 
     def views(

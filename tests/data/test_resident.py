@@ -60,8 +60,10 @@ def test_interpolated_views_are_those_of_the_host_but_for_a_rounding(
     assert len({view.mirrored for view in views}) == 2
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_view_that_is_not_resized_is_the_very_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
+    image.flags.writeable = False  # as Pillow's are
     view = View((0, 0, 30, 40), (30, 40), (-2, 5), 36, True)
     found = ResidentPlanes([image]).views([0], [view], padding=(1, 2, 3))
     assert np.array_equal(found[0].numpy(), view.of(image, padding=(1, 2, 3)))
