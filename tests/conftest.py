@@ -11,6 +11,13 @@ import pytest
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
+LONGEST = "test_end_to_end.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest tests: as the last ones they would keep one process alone at work."""
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
