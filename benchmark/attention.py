@@ -140,14 +140,16 @@ class Trainer:
         source = source or Source(self.data.images, self.data.labels, self.data.saliency, None)
         size = self.recipe.batch_size
         numbers = range(start * size, self.recipe.iterations * size)
-        if fits_on_device(source.planes):
-            resident = ResidentSource(source)
-            looks = (self._look(number, source) for number in numbers)
+        # Those of ``source`` may be made as they are looked at, and are as large.
+        images = self.data.images
+        if fits_on_device([*images, *(source.saliency or ()), *(source.seeds or ())]):
+            resident = ResidentSource(source, [image.shape[:2] for image in images])
+            looks = (self._look(number) for number in numbers)
             for step in range(start, self.recipe.iterations):
                 yield step, resident.batch(list(islice(looks, size)), step)
             return
         drawn = made_ahead(
-            lambda number: draw(self._look(number, source), source),
+            lambda number: draw(self._look(number), source),
             numbers,
             threads=drawing_threads(),
             ahead=2 * size,
@@ -155,11 +157,11 @@ class Trainer:
         for step in range(start, self.recipe.iterations):
             yield step, stacked(list(islice(drawn, size)), step)
 
-    def _look(self, number: int, source: Source) -> Look:
-        epoch, position = divmod(number, len(source.images))
+    def _look(self, number: int) -> Look:
+        epoch, position = divmod(number, len(self.data.images))
         index = int(self._order(epoch)[position])
         rng = np.random.default_rng(derive("view", self.seed, number))
-        recipe, shape = self.recipe, source.images[index].shape
+        recipe, shape = self.recipe, self.data.images[index].shape
         view = draw_view(
             shape, rng, kind=recipe.view, side=recipe.side, crop=recipe.crop, flip=recipe.flip
         )

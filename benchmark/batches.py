@@ -80,11 +80,6 @@ class Source:
     saliency: Sequence[NDArray[np.uint8]] | None
     seeds: Sequence[NDArray[np.int16]] | None
 
-    @property
-    def planes(self) -> list[NDArray[Any]]:
-        """All that is cut."""
-        return [*self.images, *(self.saliency or ()), *(self.seeds or ())]
-
 
 @dataclass(frozen=True)
 class Look:
@@ -131,12 +126,15 @@ def draw(look: Look, source: Source) -> Drawn:
 
 
 class ResidentSource:
-    """A source whose images stay on the device."""
+    """A source whose images, of ``sizes`` (H, W), stay on the device."""
 
-    def __init__(self, source: Source) -> None:
-        self._images = ResidentPlanes(source.images)
-        self._saliency = None if source.saliency is None else ResidentPlanes(source.saliency)
-        self._seeds = None if source.seeds is None else ResidentPlanes(source.seeds)
+    def __init__(self, source: Source, sizes: Sequence[tuple[int, int]]) -> None:
+        def resident(planes: Sequence[NDArray[Any]] | None) -> ResidentPlanes | None:
+            return None if planes is None else ResidentPlanes(planes, sizes)
+
+        self._images = ResidentPlanes(source.images, sizes)
+        self._saliency = resident(source.saliency)
+        self._seeds = resident(source.seeds)
         self._labels = source.labels
 
     def batch(self, looks: Sequence[Look], step: int) -> Batch:

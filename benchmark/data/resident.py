@@ -49,13 +49,15 @@ class _Axis:
 class ResidentPlanes:
     """Planes (H, W) or (H, W, K) of any sizes and one type, one behind the other on the device."""
 
-    def __init__(self, planes: Sequence[NDArray[Any]]) -> None:
-        counts = [plane.shape[0] * plane.shape[1] for plane in planes]
+    def __init__(self, planes: Sequence[NDArray[Any]], sizes: Sequence[tuple[int, int]]) -> None:
+        """Take planes of ``sizes`` (H, W) one by one: some are made as they are looked at."""
+        counts = [height * width for height, width in sizes]
         self._starts = np.cumsum([0, *counts])
-        self._widths = [plane.shape[1] for plane in planes]
-        self._channels = planes[0].shape[2:]
+        self._widths = [width for _, width in sizes]
+        first = planes[0]
+        self._channels = first.shape[2:]
         shape = (sum(counts), *(self._channels or (1,)))
-        dtype = torch.from_numpy(np.empty(0, planes[0].dtype)).dtype
+        dtype = torch.from_numpy(np.empty(0, first.dtype)).dtype
         self._cells = torch.empty(shape, dtype=dtype, device=device())
         for start, count, plane in zip(self._starts, counts, planes, strict=False):
             flat = np.array(plane).reshape(count, shape[1])  # torch warns of a read-only one

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,6 +38,10 @@ def drawn(
     return places, views
 
 
+def resident_planes(planes: list[np.ndarray]) -> ResidentPlanes:
+    return ResidentPlanes(planes, [plane.shape[:2] for plane in planes])
+
+
 def sizes(rng: np.random.Generator, number: int = 20) -> list[tuple[int, ...]]:
     return [tuple(rng.integers(20, 90, 2).tolist()) for _ in range(number)]
 
@@ -48,7 +54,7 @@ def test_interpolated_views_are_those_of_the_host_but_for_a_rounding(
     rng = np.random.default_rng(0)
     planes = [rng.integers(0, 256, (*size, *channels), dtype=np.uint8) for size in sizes(rng)]
     places, views = drawn(kind, side, crop, [plane.shape for plane in planes])
-    found = ResidentPlanes(planes).views(places, views, padding=(7, 8, 9) if channels else 7)
+    found = resident_planes(planes).views(places, views, padding=(7, 8, 9) if channels else 7)
     padding = np.array((7, 8, 9) if channels else 7)
     wanted = np.stack(
         [v.of(planes[p], padding=padding) for p, v in zip(places, views, strict=True)]
@@ -65,7 +71,7 @@ def test_a_view_that_is_not_resized_is_the_very_image() -> None:
     image = np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8)
     image.flags.writeable = False  # as Pillow's are
     view = View((0, 0, 30, 40), (30, 40), (-2, 5), 36, True)
-    found = ResidentPlanes([image]).views([0], [view], padding=(1, 2, 3))
+    found = resident_planes([image]).views([0], [view], padding=(1, 2, 3))
     assert np.array_equal(found[0].numpy(), view.of(image, padding=(1, 2, 3)))
 
 
@@ -76,7 +82,7 @@ def test_nearest_neighbours_are_those_of_opencv(
     rng = np.random.default_rng(0)
     planes = [rng.integers(-1, 20, size).astype(np.int16) for size in sizes(rng)]
     places, views = drawn(kind, side, crop, [plane.shape for plane in planes])
-    found = ResidentPlanes(planes).views(places, views, padding=-1, nearest=True)
+    found = resident_planes(planes).views(places, views, padding=-1, nearest=True)
     wanted = [v.of(planes[p], padding=-1, nearest=True) for p, v in zip(places, views, strict=True)]
     assert found.dtype == torch.int16
     assert np.array_equal(found.numpy(), np.stack(wanted))
@@ -87,7 +93,7 @@ def test_colours_change_what_is_seen_and_not_the_padding() -> None:
     images = [rng.integers(0, 256, (20, 24, 3), dtype=np.uint8) for _ in range(4)]
     views = [View((0, 0, 20, 24), (20, 24), (-4, -3), 32, mirrored) for mirrored in (False, True)]
     colours = [table for _ in views if (table := draw_colours(rng, 0.3)) is not None]
-    found = ResidentPlanes(images).views([2, 3], views, padding=(50, 60, 70), colours=colours)
+    found = resident_planes(images).views([2, 3], views, padding=(50, 60, 70), colours=colours)
     for index, view in enumerate(views):
         seen = translated(images[2 + index], colours[index])
         assert np.array_equal(found[index].numpy(), view.of(seen, padding=(50, 60, 70)))
@@ -142,6 +148,33 @@ def test_a_training_fed_on_the_device_sees_the_same_views(
         for found, wanted in zip(planes_of(other), planes_of(one), strict=True):
             assert found.dtype == wanted.dtype
             torch.testing.assert_close(found, wanted, atol=1.01 / 255, rtol=0)
+
+
+class MadeWhenLookedAt(Sequence[np.ndarray]):
+    """As adversarial erasing's images are."""
+
+    def __init__(self, images: Sequence[np.ndarray]) -> None:
+        self.images = images
+        self.made = 0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: Any) -> Any:
+        self.made += index < len(self.images)
+        return 255 - self.images[index]
+
+
+@pytest.mark.parametrize("stay", [False, True])
+def test_images_that_are_made_when_looked_at_are_made_no_more_often(
+    trainer: Trainer, monkeypatch: pytest.MonkeyPatch, stay: bool
+) -> None:
+    monkeypatch.setattr(attention, "fits_on_device", lambda planes: stay)
+    images = MadeWhenLookedAt(trainer.data.images)
+    batches = list(trainer.batches(0, Source(images, trainer.data.labels, None, None)))
+    assert len(batches) == 6
+    drawn, all_and_the_first_for_its_type = 6 * 3, 7 + 1
+    assert images.made == (all_and_the_first_for_its_type if stay else drawn)
 
 
 def test_a_network_learns_from_images_that_stay_on_the_device(

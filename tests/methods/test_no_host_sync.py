@@ -199,7 +199,7 @@ def test_views_cut_on_the_device_never_wait(monkeypatch: pytest.MonkeyPatch) -> 
     images = [rng.integers(0, 256, (40, 50, 3), dtype=np.uint8) for _ in range(3)]
     planes = [image[..., 0] for image in images]
     seeds = [plane.astype(np.int16) for plane in planes]
-    source = ResidentSource(Source(images, LABELS.bool().numpy(), planes, seeds))
+    source = ResidentSource(Source(images, LABELS.bool().numpy(), planes, seeds), [(40, 50)] * 3)
     looks = [
         Look(index, draw_view(image.shape, rng, kind="area", side=(1, 1), crop=48, flip=True), None)
         for index, image in enumerate(images)
