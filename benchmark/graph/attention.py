@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from benchmark.graph.code import READING, method_code
+from benchmark.graph.code import READING, TRAINING, method_code
 from benchmark.graph.images import Images
 from benchmark.graph.initial_weights import InitialWeights
 from benchmark.graph.rows import plain, row_method, training_options
@@ -62,14 +62,7 @@ class AttentionStages:
             code=(
                 "benchmark.stages.attention:attention",
                 *READING,
-                "benchmark.attention",
-                "benchmark.batches",
-                "benchmark.method:LabelledImages",
-                "benchmark.feeding",
-                "benchmark.device",
-                "benchmark.backbones",
-                "benchmark.data.augment",
-                "benchmark.data.resident",
+                *TRAINING,
                 *method_code(type(method)),
             ),
         )

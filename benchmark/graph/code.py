@@ -11,6 +11,17 @@ from benchmark.refinement import Refinement
 
 READING = ("benchmark.stages.inputs", "benchmark.data.voc", "benchmark.maps")
 """The code through which stages read images, masks and maps."""
+TRAINING = (
+    "benchmark.attention",
+    "benchmark.batches",
+    "benchmark.method:LabelledImages",
+    "benchmark.feeding",
+    "benchmark.device",
+    "benchmark.backbones",
+    "benchmark.data.augment",
+    "benchmark.data.resident",
+)
+"""The code that trains attention networks and refinements."""
 
 
 def method_code(method: type[Method] | type[Refinement]) -> tuple[str, ...]:

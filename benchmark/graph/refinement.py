@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.graph.attention import AttentionStages
-from benchmark.graph.code import READING, method_code
+from benchmark.graph.code import READING, TRAINING, method_code
 from benchmark.graph.images import Images
 from benchmark.graph.rows import plain, row_refinement, training_options
 from benchmark.method import TrainingRecipe
@@ -46,15 +46,8 @@ class RefinementStages:
                 "benchmark.stages.refinement",
                 *READING,
                 "benchmark.refinement",
-                "benchmark.attention",
-                "benchmark.batches",
-                "benchmark.method:LabelledImages",
-                "benchmark.feeding",
-                "benchmark.device",
-                "benchmark.backbones",
+                *TRAINING,
                 "benchmark.crf",
-                "benchmark.data.augment",
-                "benchmark.data.resident",
                 "benchmark.proxy.arrays",
                 *method_code(type(refiner)),
             ),
