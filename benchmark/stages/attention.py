@@ -69,13 +69,14 @@ def maps(work: Workspace) -> Metrics:
     network.load_state_dict(load_state_dict(work.inputs["attention"] / "attention.safetensors"))
     ids = dataset.ids(work.config["split"])
     keep_shape = work.config.get("keep_shape", False)
+    views = 1 + method.inference().flip  # mirror images join the batch
     archive: dict[str, NDArray[np.floating[Any]]] = {}
     classes: dict[str, list[int]] = {}
     backgrounds: dict[str, NDArray[np.floating[Any]]] = {}
     with work.progress.task(work.label, len(ids)) as task:
-        for chunk in chunks(ids, INFERENCE_BATCH):
+        for chunk in chunks(ids, INFERENCE_BATCH // views):
             whole = labelled_images(work, dataset, chunk, "saliency")
-            for places in _looked_at_together(whole.images, keep_shape):
+            for places in _looked_at_together(whole.images, keep_shape, OWN_SHAPE_BATCH // views):
                 data = whole.chosen(places)
                 found, background = attention_maps(
                     method, network, data, work.config["size"], keep_shape=keep_shape
@@ -92,9 +93,9 @@ def maps(work: Workspace) -> Metrics:
 
 
 def _looked_at_together(
-    images: Sequence[NDArray[np.uint8]], keep_shape: bool
+    images: Sequence[NDArray[np.uint8]], keep_shape: bool, most: int
 ) -> Iterator[Sequence[int]]:
-    """Yield the places of images of one batch: all of them, or a few of the same shape."""
+    """Yield the places of images of one batch: all of them, or up to ``most`` of the same shape."""
     if not keep_shape:
         yield range(len(images))
         return
@@ -102,4 +103,4 @@ def _looked_at_together(
     for place, image in enumerate(images):
         alike.setdefault(image.shape, []).append(place)
     for places in alike.values():
-        yield from chunks(places, OWN_SHAPE_BATCH)
+        yield from chunks(places, most)

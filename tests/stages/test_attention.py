@@ -9,13 +9,15 @@ from benchmark.stages.attention import OWN_SHAPE_BATCH, _looked_at_together
 
 def test_squares_are_looked_at_all_at_once() -> None:
     images = [np.zeros((4, 5, 3), np.uint8), np.zeros((5, 4, 3), np.uint8)]
-    assert [list(places) for places in _looked_at_together(images, False)] == [[0, 1]]
+    assert [list(places) for places in _looked_at_together(images, False, OWN_SHAPE_BATCH)] == [
+        [0, 1]
+    ]
 
 
 def test_images_that_keep_their_shape_are_looked_at_with_their_like_and_each_once() -> None:
     shapes = [(4, 5), (5, 4), (4, 5), (4, 4), *[(5, 4)] * OWN_SHAPE_BATCH]
     images = [np.zeros((*shape, 3), np.uint8) for shape in shapes]
-    groups = [list(places) for places in _looked_at_together(images, True)]
+    groups = [list(places) for places in _looked_at_together(images, True, OWN_SHAPE_BATCH)]
     assert sorted(place for places in groups for place in places) == list(range(len(shapes)))
     assert all(len(places) <= OWN_SHAPE_BATCH for places in groups)
     assert all(len({shapes[place] for place in places}) == 1 for places in groups)
