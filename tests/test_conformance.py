@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmark import cli, conformance
+from benchmark import cli
 from benchmark.attention import Trainer
 from benchmark.conformance import CHECKS, Check, Outcome, Subject, check_method, checked
 from benchmark.method import Batch, Head, InferenceRecipe, Method, Paper
@@ -429,9 +429,13 @@ BROKEN: list[tuple[str, type[Method], str]] = [
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny backbone, three classes, and torch's device without storage as the GPU."""
-    monkeypatch.setattr(conformance, "build_backbone", lambda *_, **__: TinyBackbone())
-    monkeypatch.setattr(conformance, "CLASS_COUNTS", (3,))
-    monkeypatch.setattr(conformance, "accelerators", lambda: [torch.device("meta")])
+    monkeypatch.setattr(
+        "benchmark.conformance.subject.build_backbone", lambda *_, **__: TinyBackbone()
+    )
+    monkeypatch.setattr("benchmark.conformance.run.CLASS_COUNTS", (3,))
+    monkeypatch.setattr(
+        "benchmark.conformance.training.accelerators", lambda: [torch.device("meta")]
+    )
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     SharedHead.heads.clear()
 
@@ -460,7 +464,7 @@ def test_a_check_is_told_before_the_next_one_begins(monkeypatch: pytest.MonkeyPa
         return ""
 
     checks = (Check(first_check), Check(second_check))
-    monkeypatch.setattr(conformance, "CHECKS", checks)
+    monkeypatch.setattr("benchmark.conformance.run.CHECKS", checks)
     running = checked(Sound)
     assert next(running) == Outcome("first check", False, "with 3 classes: wrong")
     assert begun == ["first"]
