@@ -11,7 +11,7 @@ from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.data.voc import CLASS_NAMES
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
-from benchmark.graph import StageGraph, as_scored, broken_plugin, row_method, segments
+from benchmark.graph import StageGraph, as_scored, at_scale, broken_plugin, row_method, segments
 from benchmark.profiles import Profile, why_no_family
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
@@ -307,8 +307,8 @@ def _sheet(graph: StageGraph, row: Row, seed: int) -> Sheet:
 
 
 def _card(graph: StageGraph, row: Row, column: Column) -> ProtocolCard:
-    evaluation = column.evaluation
-    assert evaluation is not None
+    assert column.evaluation is not None
+    evaluation = at_scale(column.evaluation, graph.profile)
     labelled = as_scored(row, column)
     constants = {} if row.method is None else graph.label_recipe(labelled)[1]
     segmented = segments(column)

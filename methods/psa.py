@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from benchmark.backbones.resnet38 import ResNet38
 from benchmark.method import Batch, Fraction, Head, InferenceRecipe, Method, Paper, TrainingRecipe
 from methods.nn.heads import init_xavier, scaled
 from methods.nn.zones import logits, only_present
@@ -44,12 +45,13 @@ class PSA(Method):
 
         ``form``: ``vgg16`` adds fc6 (3×3) and fc7 (1×1) of ``channels``, and its maps are
         the square root of positive scores; ``plain`` classifies the backbone's features at once,
-        as on ResNet-38, and its maps are the positive scores. ``dropout`` drops whole channels.
+        and its maps are the positive scores; ``released`` is ``plain`` on ResNet-38 and ``vgg16``
+        on all others. ``dropout`` drops whole channels.
         ``momentum`` is the weight decay, which the release's optimiser passes on in the momentum's
         place: none in effect; the learning rate 0.1 is tuned to that.
         """
 
-        form: Literal["vgg16", "plain"] = "vgg16"
+        form: Literal["released", "vgg16", "plain"] = "released"
         channels: int = 1024
         dropout: Fraction = 0.5
         momentum: Fraction = 5e-4
@@ -94,7 +96,7 @@ class PSA(Method):
     def attention(self, network: Any, batch: Batch) -> Tensor:
         """Positive part of each present class's score map; its square root in the form vgg16."""
         positive = network(batch.images).clamp(min=0)
-        if self.options.form == "vgg16":
+        if network.form == "vgg16":
             positive = positive.sqrt()
         return only_present(positive, batch.labels)
 
@@ -109,8 +111,11 @@ class PsaNetwork(nn.Module):
     def __init__(self, backbone: Any, num_classes: int, head: Head, options: PSA.Options) -> None:
         super().__init__()
         self.backbone = backbone
+        self.form = options.form
+        if self.form == "released":
+            self.form = "plain" if isinstance(backbone, ResNet38) else "vgg16"
         channels, layers = backbone.channels, []
-        if options.form == "vgg16":
+        if self.form == "vgg16":
             wide = scaled(options.channels, head)
             layers += [nn.Conv2d(channels, wide, 3, padding=1), nn.ReLU()]
             layers += [nn.Dropout2d(options.dropout), nn.Conv2d(wide, wide, 1), nn.ReLU()]

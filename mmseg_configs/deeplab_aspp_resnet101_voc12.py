@@ -9,7 +9,7 @@ _base_ = [
     "_base_/runtime_deeplab.py",
     "_base_/aspp_resnet101.py",
     "_base_/voc12.py",
-    "_base_/sgd_classifiers.py",
+    "_base_/sgd_fixed_norms.py",
 ]
 
 model = dict(type="MaxOfScales", scales=(1.0, 0.75, 0.5))
@@ -17,14 +17,6 @@ train_dataloader = dict(
     batch_size=10,
     dataset=dict(augmentation=dict(scale_range=(0.5, 1.5))),
 )
-optim_wrapper = dict(
-    optimizer=dict(lr=2.5e-4),
-    paramwise_cfg=dict(
-        custom_keys={
-            norm: dict(lr_mult=0.0, decay_mult=0.0)
-            for norm in (".bn1", ".bn2", ".bn3", ".downsample.1")
-        },
-    ),
-)
+optim_wrapper = dict(optimizer=dict(lr=2.5e-4))
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=20000, val_interval=20000)
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, end=20001, by_epoch=False)]

@@ -1,7 +1,8 @@
 """DSRG: DeepLab-ASPP on VGG-16 trained on growing cues, VOC 2012 (Huang et al., CVPR 2018).
 
 Batch 20, the whole image warped to 321, mirror images, 8,000 iterations, rate 5e-4 times 0.33
-every 1,000 (released code). The second training, on what this network predicts, is not part of it.
+every 1,000, and a 3x3 average before fc6 (released code). The second training, on what this network
+predicts, is that of retraining_dsrg_aspp_vgg16_voc12.py.
 """
 
 _base_ = [
@@ -13,6 +14,7 @@ _base_ = [
 
 model = dict(
     type="CueSegmentor",
+    backbone=dict(average_pool=True),
     cues=dict(
         losses=("balanced_seed", "constrain"),
         crf_input="probabilities",

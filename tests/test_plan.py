@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -100,6 +101,24 @@ def test_the_paper_profile_has_the_papers_constants(paper: Profile, files: UserF
     acol = next(c for c in stages(plan, "attention") if c["method"] == "acol")
     assert isinstance(acol["backbone"], dict)
     assert acol["backbone"]["options"] == {"output_stride": 8, "pool_kernel": 3, "pool5": True}
+
+
+def test_affinities_of_the_paper_profile_have_psas_cells_whatever_the_maps_came_from(
+    paper: Profile, files: UserFiles
+) -> None:
+    """psa_affinitynet.md: pairs within 5 cells of 8 pixels, batch norms fixed."""
+    paths = {**files.weights, **dict.fromkeys(("resnet38", "xception65"), files.weights["vgg16"])}
+    plan = make_plan(load_table("eader_psa"), paper, replace(files, weights=paths), (0,))
+    networks = {}
+    for stage in plan.stages:
+        if stage.name == "refinement":
+            described = stage.inputs["attention"].config["backbone"]
+            options = {**described["options"], **stage.config["backbone"]}  # type: ignore[index]
+            networks[stage.inputs["attention"].config["method"]] = (
+                options["output_stride"],
+                options["norm_eval"],
+            )
+    assert networks == {"psa": (8, True), "eader": (8, True)}
 
 
 def test_a_plan_without_files_has_the_same_stages(paper: Profile, files: UserFiles) -> None:
@@ -544,24 +563,73 @@ def test_maps_are_read_off_squares_but_where_the_profile_follows_a_paper_that_ke
     assert not any("keep_shape" in config for config in maps)
 
 
-def test_sgans_released_test_changes_the_prediction_and_its_card(
-    paper: Profile, files: UserFiles
+def seen(table: str, family: str, profile: Profile, files: UserFiles) -> list[dict[str, Any]]:
+    """How the val predictions of a family's rows, and the labels it gives itself, see images."""
+    known = load_table(table)
+    rows = tuple(row for row in known.rows if row.segmentation == family)
+    assert rows, f"{table} has rows of {family}"
+    own = {name for row in rows for name in row.evaluation}  # else every column's is the rows'
+    columns = tuple(one for one in known.score_columns if not own or one.id in own)
+    changed = {"rows": rows, "columns": columns, "claims": ()}
+    plan = make_plan(known.model_copy(update=changed), profile, files, (0,))
+    configs = [stage.config for stage in plan.stages]
+    return [
+        {key: config.get(key) for key in ("scales", "square", "fusion")}
+        for config in configs
+        if (config.get("split") == "val" and "crf" in config) or "restricted" in config
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "family", "sides", "square", "fusion"),
+    [
+        ("sgan_table1", "sgan_aspp_vgg16", (288, 385, 481), 385, "logits"),
+        ("sgan_table1", "sgan_aspp_resnet101", (288, 385, 481), 385, "logits"),
+        ("sgan_table2", "sgan_aspp_vgg16", (288, 385, 481), 385, "logits"),
+        ("sgan_table3", "sgan_aspp_vgg16", (288, 385, 481), 385, "logits"),
+        ("sgan_table1", "dsrg_aspp_vgg16", (240, 321, 401), 321, "logits"),
+        ("eader_sota", "dsrg_aspp_vgg16", (240, 321, 401), 321, "logits"),
+        ("sgan_table1", "sec_largefov_vgg16", (321,), 321, None),
+        ("seenet_table2", "sec_largefov_vgg16", (321,), 321, None),
+        ("dsna_table5", "sec_largefov_vgg16", (321,), 321, None),
+        ("seenet_table2", "dcsp_aspp_resnet101", None, None, "maximum"),
+        ("dsna_table4", "dcsp_aspp_resnet101", None, None, "maximum"),
+        ("eader_erasing", "dcsp_aspp_resnet101", None, None, "maximum"),
+    ],
+)
+def test_rows_of_other_papers_see_images_as_their_releases_do(
+    table: str,
+    family: str,
+    sides: tuple[int, ...] | None,
+    square: int | None,
+    fusion: str | None,
+    paper: Profile,
+    files: UserFiles,
 ) -> None:
-    """Squares of 0.75, 1 and 1.25 times 385 pixels, whose logits are added (sgan.md)."""
-    usual = {"stage": "segmentation", "split": "val", "scales": [0.75, 1.0, 1.25]}
-    known = of_split("val", "segmentation")
-    configs = []
-    for more in ({}, {"square": 385, "fusion": "logits"}):
-        evaluation = Evaluation.model_validate({**usual, **more})
-        column = known.columns[0].model_copy(update={"evaluation": evaluation})
-        plan = make_plan(known.model_copy(update={"columns": (column,)}), paper, files, (0,))
-        (config,) = stages(plan, "prediction")
-        configs.append(config)
-        card = plan.cells[0].card
-        assert card.differences(published_card(plan.table, known.rows[0], column)) == []
-        assert card.views == ("logits, squares of 385 px" if more else "probabilities")
-    plain, released = configs
-    assert released == {**plain, "square": 385, "fusion": "logits"}
+    """sgan.md: 0.75 * 385, 385, 481; dsrg.md: 241, 321, 401 (the network's cells make 241 of 240);
+    sec.md: 321; dcsp.md: 1, 0.75 and 0.5, the maximum. Squares are VOC's: not on the scenes."""
+    found = seen(table, family, paper, files)
+    assert found
+    for one in found:
+        assert (one["square"], one["fusion"]) == (square, fusion)
+        if sides is None:
+            assert sorted(one["scales"]) == [0.5, 0.75, 1.0]
+        else:
+            assert square is not None
+            assert tuple(int(scale * square) for scale in one["scales"]) == sides
+    for one in seen(table, family, load_profile("scenes"), UserFiles()):
+        assert (one["square"], one["fusion"]) == (None, fusion)
+
+
+def test_a_card_says_how_its_views_are_joined(paper: Profile, files: UserFiles) -> None:
+    known = load_table("sgan_table2")
+    plan = make_plan(known, paper, files, (0,))
+    assert {cell.card.views for cell in plan.cells} == {"logits, squares of 385 px"}
+    cell = plan.cells[0]
+    assert "views" not in cell.card.differences(published_card(known, cell.row, cell.column))
+    small = make_plan(known, load_profile("scenes"), UserFiles(), (0,))
+    assert {cell.card.views for cell in small.cells} == {"logits"}
+    assert "views" in small.cells[0].card.differences(published_card(known, cell.row, cell.column))
 
 
 def test_how_views_are_joined_is_of_segmentations_alone() -> None:
@@ -584,11 +652,12 @@ def test_a_second_training_has_its_own_config_where_the_profile_says_so(
     )
     (labels,) = (stage for stage in plan.stages if stage.name == "adapted_labels")
     (tested,) = (stage for stage in plan.stages if stage.name == "prediction")
+    retraining = "retraining_dsrg_aspp_vgg16_voc12.py"
     assert first.config["config"] == labels.config["config"] == "dsrg_aspp_vgg16_voc12.py"
-    assert second.config["config"] == tested.config["config"] == "deeplab_aspp_vgg16_voc12.py"
+    assert second.config["config"] == tested.config["config"] == retraining
     assert second.inputs["initial"] == first
-    assert Path(second.locations["config"]).name == "deeplab_aspp_vgg16_voc12.py"
-    assert Path(tested.locations["config"]).name == "deeplab_aspp_vgg16_voc12.py"
+    assert Path(second.locations["config"]).name == retraining
+    assert Path(tested.locations["config"]).name == retraining
     assert first.config["config_digest"] != second.config["config_digest"]
 
 

@@ -204,6 +204,29 @@ def test_refined_maps_have_a_background_and_the_same_classes(made: Made) -> None
         assert max(maps.max(), background.max()) <= 1
 
 
+def test_a_refinements_network_may_have_finer_cells_than_the_attentions(
+    profile: Profile, tmp_path: Path
+) -> None:
+    coarse = {**profile.attention.options, "output_stride": 16}
+    changed = profile.model_copy(
+        update={
+            "attention": profile.attention.model_copy(update={"options": coarse}),
+            "refinement_backbones": {"vgg16": {"output_stride": 8}},
+        }
+    )
+    one = table()
+    one = one.model_copy(update={"rows": one.rows[-1:], "claims": (), "diagnostics": {}})
+    found = make_plan(one, changed, UserFiles(), (0,))
+    (wanted,) = (s for s in stages(found, "refined_maps") if s.config["split"] == "val")
+    store = Store(tmp_path / "store")
+    execute([wanted], store, STAGES, SilentProgress(), announce=lambda line: None)
+    sides = {}
+    for stage in (wanted.inputs["maps"], wanted):
+        archive = MapArchive(store.folder(stage) / "maps.safetensors")
+        sides[stage.name] = {archive.read(image_id)[0].shape[1:] for image_id in archive.ids()}
+    assert sides == {"maps": {(4, 4)}, "refined_maps": {(8, 8)}}
+
+
 def test_labels_of_maps_without_the_background_they_need_are_refused(made: Made) -> None:
     refined = next(
         s for s in stages(made.plan, "labels") if s.config["recipe"].startswith("argmax")

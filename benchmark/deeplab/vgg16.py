@@ -42,8 +42,8 @@ class DeepLabVGG16(BaseModule):
 
     Args:
         dilations: Of fc6, a branch each.
-        average_pool: Whether a 3x3 average comes before fc6, as in the released LargeFOV; the
-            released ASPP has none.
+        average_pool: Whether a 3x3 average comes before fc6, as in the released LargeFOV, DSRG and
+            SGAN; DeepLab v2's released ASPP has none.
         channels: Of fc6 and fc7; 1,024 where weights are loaded.
         dropout: After each fc6 and fc7.
         width: Factor on the channel numbers of conv1_1 to conv5_3.

@@ -11,7 +11,7 @@ from __future__ import annotations
 from benchmark.graph.code import READING, method_code
 from benchmark.graph.files import GivenFiles
 from benchmark.graph.rows import as_scored, broken_plugin, row_method, segments
-from benchmark.graph.segmentation import ADAPTED_LABELS
+from benchmark.graph.segmentation import ADAPTED_LABELS, at_scale
 from benchmark.graph.stage_graph import StageGraph
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "GivenFiles",
     "StageGraph",
     "as_scored",
+    "at_scale",
     "broken_plugin",
     "method_code",
     "row_method",

@@ -25,6 +25,8 @@ class RefinementStages:
         """Train the row's refinement on its maps."""
         refiner = row_refinement(row)
         recipe = {**plain(refiner.training()), **self._profile.refinement}
+        weights = self._profile.weights[self._attention.initial_weights(row)]
+        changes = self._profile.refinement_backbones.get(weights.architecture)
         config, inputs, locations = self._images.read()
         return Stage(
             name="refinement",
@@ -33,6 +35,7 @@ class RefinementStages:
                 "refinement": row.refine,
                 "options": training_options(refiner),
                 "recipe": plain(parse_options("recipe", TrainingRecipe, recipe)),
+                **({"backbone": changes} if changes else {}),
                 "seed": seed,
             },
             inputs={

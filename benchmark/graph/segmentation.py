@@ -21,16 +21,26 @@ from benchmark.tables import Column, Evaluation, Row
 from benchmark.tables.schema import Retraining
 
 ADAPTED_LABELS: Mapping[Retraining, Mapping[str, Any]] = {
-    "adapt": {"scales": [1.0, 0.75, 0.5], "restricted": True, "crf": False},
-    "plain": {"scales": [0.75, 1.0, 1.25], "restricted": False, "crf": True},
+    "adapt": {"scales": [1.0, 0.75, 0.5], "fusion": "maximum", "restricted": True, "crf": False},
+    "plain": {
+        "scales": [0.75, 1.0, 1.25],
+        "square": 321,
+        "fusion": "logits",
+        "restricted": False,
+        "crf": True,
+    },
 }
 """How a network labels the images that it is trained on once more, none of them mirrored.
 
-``adapt``: the released code of arXiv:1707.05821, which takes the maximum of the scales' scores;
-here their probabilities are averaged as in every test. ``plain``: stage f in the released code of
-Huang et al. (CVPR 2018), which labels as it tests: sides of 241, 321 and 401 pixels (321 in
-training), and a CRF.
+``adapt``: the released code of arXiv:1707.05821. ``plain``: stage f in the released code of Huang
+et al. (CVPR 2018), which labels as it tests: squares of 241, 321 and 401 pixels, and a CRF. Both
+join the scales as their tests do.
 """
+
+
+def at_scale(evaluation: Evaluation, profile: Profile) -> Evaluation:
+    """Return how a score is taken at the profile's scale: a square is one of the paper's pixels."""
+    return evaluation if profile.squares else evaluation.model_copy(update={"square": None})
 
 
 class SegmentationStages:
@@ -77,7 +87,9 @@ class SegmentationStages:
 
     def _adapted_labels(self, row: Row, retrain: Retraining, seed: int) -> Stage:
         """Label the training images with the trained network."""
-        settings = ADAPTED_LABELS[retrain]
+        settings = dict(ADAPTED_LABELS[retrain])
+        if not self._profile.squares:
+            settings.pop("square", None)
         path = self.network_path(row)
         config, inputs, locations = self._images.read()
         return Stage(
@@ -121,8 +133,8 @@ class SegmentationStages:
 
     def prediction(self, row: Row, column: Column, seed: int) -> Stage:
         """Segment the column's split."""
-        evaluation = column.evaluation
-        assert evaluation is not None
+        assert column.evaluation is not None
+        evaluation = at_scale(column.evaluation, self._profile)
         scored = self._images.scored_list(evaluation.split)
         path = self._tested_path(row)
         config, inputs, locations = self._images.read()
@@ -152,7 +164,8 @@ def _network_config(path: Path) -> dict[str, Any]:
 def _other_views(evaluation: Evaluation) -> dict[str, Any]:
     """Return how an image's views are made and joined where that is not as in most tests."""
     changed: dict[str, Any] = {} if evaluation.square is None else {"square": evaluation.square}
-    return changed if evaluation.fusion == "probabilities" else {**changed, "fusion": "logits"}
+    fusion = evaluation.fusion
+    return changed if fusion == "probabilities" else {**changed, "fusion": fusion}
 
 
 def _crf_constants(changes: Mapping[str, float]) -> dict[str, Any]:

@@ -120,7 +120,10 @@ class Profile(_Model):
     saliency: Saliency
     labels: LabelRecipe | None = None
     refinement: dict[str, Any] = {}  # replaces constants of every refinement's TrainingRecipe
+    # what a refinement's own network changes of the attention's backbone, by its architecture
+    refinement_backbones: dict[str, dict[str, Any]] = {}
     segmentation: dict[str, Segmentation]
+    squares: bool = False  # warp test images to the side that a row's test names: VOC's pixels
 
     @model_validator(mode="after")
     def _check(self) -> Profile:

@@ -1,4 +1,4 @@
-"""Segmenting images: scales and mirror images averaged, then a DenseCRF where it is wanted."""
+"""Segmenting images: scales and mirror images joined, then a DenseCRF where it is wanted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from benchmark.segmentation.networks import build_model, load_config, model_conf
 from benchmark.weights import load_backbone, load_state_dict
 
 Image = NDArray[np.uint8]
-Fusion = Literal["probabilities", "logits"]
+Fusion = Literal["probabilities", "logits", "maximum"]
 
 # Image pixels of a batch, mirror images included: VGG-16's first feature maps take 300 MB each for
 # so many at scale 1.5.
@@ -84,7 +84,7 @@ def predict(
         square: Side in pixels of the square that an image is warped to at scale 1; None: its own
             size and shape.
         fusion: Over scales and mirror images the mean of the ``probabilities``, or the softmax of
-            the sum of the ``logits``.
+            the sum of the ``logits``, or that of each class's ``maximum`` of them.
     """
     network = load_network(config, weights, num_classes)
     for folder in ("labels", "labels_crf") if crf else ("labels",):
@@ -116,6 +116,7 @@ def probabilities(network: Any, images: Sequence[Image], views: Views) -> Tensor
     """
     size = images[0].shape[:2]
     scaled = size if views.square is None else (views.square, views.square)
+    join = torch.maximum if views.fusion == "maximum" else torch.add
     total: Tensor | None = None
     for scale in views.scales:
         inputs = _normalised(network, images, _input_size(network, scaled, scale))
@@ -125,10 +126,10 @@ def probabilities(network: Any, images: Sequence[Image], views: Views) -> Tensor
         found = functional.softmax(scores, dim=1) if views.fusion == "probabilities" else scores
         if views.flip:
             plain, mirrored = found.chunk(2)
-            found = plain + mirrored.flip(3)
-        total = found if total is None else total.add_(found)
+            found = join(plain, mirrored.flip(3))
+        total = found if total is None else join(total, found, out=total)
     assert total is not None, "at least one scale"
-    if views.fusion == "logits":
+    if views.fusion != "probabilities":
         return functional.softmax(total, dim=1)
     return total / (len(views.scales) * (1 + views.flip))
 

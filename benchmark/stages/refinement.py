@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ def refinement(work: Workspace) -> Metrics:
     refiner = build_refinement(work.config["refinement"], work.config["options"])
     recipe = parse_options("recipe", TrainingRecipe, work.config["recipe"])
     torch.manual_seed(derive("refinement", work.config["seed"]))
-    network = _network(refiner, work.input_records["attention"].config["backbone"])
+    network = _network(refiner, work.input_records["attention"].config, work.config)
     source = work.inputs["attention"] / "attention.safetensors"
     load_backbone(network.backbone, _backbone_of(load_state_dict(source)), str(source))
     ids = dataset.ids(dataset.train_split)
@@ -63,7 +63,7 @@ def refined_maps(work: Workspace) -> Metrics:
     dataset = dataset_of(work)
     trained = work.input_records["refinement"].config
     refiner = build_refinement(trained["refinement"], work.config["options"])
-    network = _network(refiner, work.input_records["attention"].config["backbone"])
+    network = _network(refiner, work.input_records["attention"].config, trained)
     network.load_state_dict(load_state_dict(work.inputs["refinement"] / NETWORK))
     network.eval()
     archive = MapArchive(work.inputs["maps"] / "maps.safetensors")
@@ -137,11 +137,14 @@ def _write_targets(
     return _Planes(paths)
 
 
-def _network(refiner: Refinement, described: dict[str, Any]) -> Any:
+def _network(refiner: Refinement, attention: Mapping[str, Any], trained: Mapping[str, Any]) -> Any:
+    """Build the refinement's network on the attention's backbone, changed as its training says."""
     from benchmark.backbones import build_backbone
     from benchmark.device import device
 
-    base = build_backbone(described["architecture"], **described["options"])
+    described = attention["backbone"]
+    options = {**described["options"], **trained.get("backbone", {})}
+    base = build_backbone(described["architecture"], **options)
     return refiner.network(base, Head(**described["head"])).to(device())
 
 

@@ -23,8 +23,8 @@ Supervision = Literal["I", "I+S", "F"]
 """Image labels; and saliency; or the true masks of the training images."""
 MetricName = Literal["miou", "precision", "recall"]
 ThresholdPolicy = Literal["fixed", "tuned", "oracle"]
-Fusion = Literal["probabilities", "logits"]
-"""What is averaged over the views of an image: probabilities; or scores are added before them."""
+Fusion = Literal["probabilities", "logits", "maximum"]
+"""How the views of an image are joined: probabilities averaged, or scores added, or the highest."""
 Retraining = Literal["adapt", "plain"]
 """``adapt``: on labels restricted to background and the image's classes; ``plain``: on any."""
 Place = tuple[str, str]

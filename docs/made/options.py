@@ -33,8 +33,8 @@ CARD_MEANINGS: Mapping[str, str] = {
     "threshold_policy": "`fixed`, `tuned` or `oracle`, see below",
     "scales": "sizes of the image whose predictions are joined",
     "flip": "whether the mirror image is predicted too",
-    "views": "what is joined over scales and mirror images: `probabilities`, or sums of `logits`; "
-    "and the side of the squares that images are warped to",
+    "views": "what is joined over scales and mirror images: `probabilities`, sums of `logits`, or "
+    "the `maximum` of the logits; and the side of the squares that images are warped to",
     "crf": "whether a DenseCRF follows the prediction",
     "network": "of the segmentation, or what the maps come from",
     "initial_weights": "what the networks had seen before",

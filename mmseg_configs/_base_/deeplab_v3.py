@@ -2,7 +2,8 @@
 
 16 images of 513 pixels, scales 0.5 to 2, mirror images; rate 0.007, poly 0.9, 30,000 iterations at
 output stride 16; batch norms learn. The weight decay, 1e-4 (MobileNetV2: 4e-5), and that it is on
-convolutions alone, are those of the released code, as is one rate for all layers.
+convolutions alone, are those of the released code, as is one rate for all layers but for biases,
+which learn twice as fast (the classifier's alone: all others are those of batch norms).
 """
 
 _base_ = ["runtime_deeplab.py", "voc12.py"]
@@ -28,7 +29,7 @@ train_dataloader = dict(
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=0.007, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(bias_decay_mult=0.0, norm_decay_mult=0.0),
+    paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0, norm_decay_mult=0.0),
 )
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=30000, val_interval=30000)
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, end=30001, by_epoch=False)]

@@ -67,11 +67,22 @@ def test_the_plain_form_classifies_the_backbones_features() -> None:
     ]
 
 
-def test_plain_on_resnet38() -> None:
-    method = build_method("psa", {"form": "plain"})
+def test_the_released_form_is_that_of_the_backbone() -> None:
+    """psa_affinitynet.md: on ResNet-38 drop-out and fc8 alone, and positive scores as they are."""
+    method = build_method("psa", {})
+    torch.manual_seed(3)
     backbone = build_backbone("resnet38", width=0.0625, norm_eval=True, frozen_blocks=2)
-    network = method.network(backbone, CLASSES, SLIM)
-    assert method.attention(network.eval(), batch()).shape == (2, CLASSES, 4, 6)
+    network = method.network(backbone, CLASSES, SLIM).eval()
+    assert kinds(network) == ["Dropout2d", "Conv2d"]
+    data = batch()
+    with torch.no_grad():
+        maps = method.attention(network, data)
+        expected = network(data.images).clamp(min=0) * data.labels[:, :, None, None]
+    assert maps.shape == (2, CLASSES, 4, 6)
+    assert expected.any()
+    torch.testing.assert_close(maps, expected)
+    _, on_vgg16 = build()
+    assert len(kinds(on_vgg16)) == len(kinds(build(form="vgg16")[1])) == 7
 
 
 @pytest.mark.parametrize("form", ["vgg16", "plain"])

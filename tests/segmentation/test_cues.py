@@ -486,13 +486,16 @@ def test_published_constants(name: str) -> None:
     assert sum(p.numel() for p in network.parameters()) == parameters
     assert network.backbone.net.output_stride == 8
     assert network.decode_head.label_stride == 8
+    averages = [part for part in network.modules() if isinstance(part, nn.AvgPool2d)]
+    assert len(averages) == ("vgg16" in name)  # before fc6, in the released SEC, DSRG and SGAN
     optimiser = build_optim_wrapper(network, config.optim_wrapper).optimizer
     assert optimiser.defaults["momentum"] == 0.9
     names = {id(p): key for key, p in network.named_parameters()}
     for group in optimiser.param_groups:
         for parameter in group["params"]:
             key = names.pop(id(parameter))
-            if "bn" in key or "downsample.1" in key:
+            if "bn" in key or "downsample.1" in key:  # DeepLab v2's on ResNet-101 learn nothing
+                assert (group["lr"], group["weight_decay"]) == (0.0, 0.0), key
                 continue
             head, bias = key.startswith("decode_head"), key.endswith("bias")
             expected = rate * (10 if head else 1) * (2 if bias else 1), 0.0 if bias else 5e-4

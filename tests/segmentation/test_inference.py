@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -77,6 +78,30 @@ def test_logits_of_square_warps_are_summed(network: nn.Module, tiny_set: Any) ->
     assert (averaged - found).abs().max() > 0.05
     own_shape = probabilities(network, [image], Views(views.scales, fusion="logits"))[0]
     assert (own_shape - found).abs().max() > 0.01
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_highest_logit_of_the_scales_is_taken(
+    network: nn.Module, tiny_set: Any, flip: bool
+) -> None:
+    """DCSP's released test: the maximum, class by class, of the scores at 1, 0.75 and 0.5."""
+    image = read_image(tiny_set.images["image1"])  # 40 x 56
+    found = probabilities(network, [image], Views((1.0, 0.5), flip, fusion="maximum"))[0]
+    scores = []
+    for seen in (image, image[:, ::-1].copy()) if flip else (image,):
+        for size in ((41, 57), (25, 33)):
+            pixels = torch.from_numpy(cv2.resize(seen, size[::-1])).permute(2, 0, 1).float()
+            mean = torch.tensor([123.675, 116.28, 103.53]).view(3, 1, 1)
+            std = torch.tensor([58.395, 57.12, 57.375]).view(3, 1, 1)
+            with torch.no_grad():
+                cells = network.decode_head((network.backbone.net((pixels - mean)[None] / std),))
+            own = nn.functional.interpolate(cells, (40, 56), mode="bilinear", align_corners=True)
+            scores.append(own.flip(3) if seen is not image else own)
+    expected = np.stack([one[0].double().numpy() for one in scores]).max(axis=0)
+    expected = np.exp(expected) / np.exp(expected).sum(axis=0)
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-4)
+    averaged = probabilities(network, [image], Views((1.0, 0.5), flip))[0]
+    assert (averaged - found).abs().max() > 0.01
 
 
 def test_a_prediction_joins_its_views_as_it_is_told(
