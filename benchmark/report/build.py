@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmark.metrics import mean_over_classes, per_class
 from benchmark.provenance import repeats
-from benchmark.report.card import TITLES, ProtocolCard, published_card
+from benchmark.report.card import TITLES, published_card
 from benchmark.report.claims import (
     ClaimVerdict,
     Draws,
@@ -41,6 +41,7 @@ from benchmark.report.outlook import Outlook, cell_outlook, claim_outlook
 from benchmark.report.server import ServerScore
 from benchmark.report.verdicts import (
     COMPARED,
+    MARGIN,
     MINIMUM_SEEDS,
     compare,
     no_noise_estimate,
@@ -128,8 +129,8 @@ def _cell(
     blank = replace(blank, published_card=published_card(table, row, column))
     place = (row.id, column.id)
     if column.server:
-        card = _server_card(row, column, table, measurements)
-        return _server_cell(blank, server_scores.get(place), card)
+        beside = _measured_beside(row, column, table, measurements)
+        return _server_cell(blank, server_scores.get(place), beside)
     if place not in measurements:
         return replace(blank, note=absent.get(place, "not measured"))
     return _measured_cell(blank, measurements[place])
@@ -200,29 +201,31 @@ def _judged(cell: Cell, stale: bool = False) -> Cell:
     return replace(cell, verdict=judgement.verdict, note=judgement.note)
 
 
-def _server_cell(blank: Cell, score: ServerScore | None, card: ProtocolCard | None) -> Cell:
+def _server_cell(blank: Cell, score: ServerScore | None, beside: Measurement | None) -> Cell:
     if score is None:
         return replace(blank, note="waits for a score of the evaluation server")
+    assert blank.column.evaluation is not None
     cell = replace(blank, values=(score.value,), note=f"server: {score.source}")
-    if card is None:
+    if beside is None:
         # without a measured run beside it, nobody can say how the submission came about
         note = f"no measured column of this row to compare by; {cell.note}"
         return replace(cell, verdict="not-comparable", differing=("profile",), note=note)
-    judged = _judged(replace(cell, card=card))
+    card = replace(beside.card, split=blank.column.evaluation.split)
+    judged = _judged(replace(cell, card=card), beside.stale)
     return replace(judged, note=_joined(judged.note, cell.note))
 
 
-def _server_card(
+def _measured_beside(
     row: Row, column: Column, table: Table, measurements: Measurements
-) -> ProtocolCard | None:
-    """Return the card of the row's measured column that differs in the split alone."""
+) -> Measurement | None:
+    """Return the row's measurement of the column that differs in the split alone."""
     for other in (row.scored(column) for column in table.score_columns):
         measured = measurements.get((row.id, other.id))
         if measured is None or other.evaluation is None or column.evaluation is None:
             continue
         split = column.evaluation.split
         if other.evaluation.model_copy(update={"split": split}) == column.evaluation:
-            return replace(measured.card, split=split)
+            return measured
     return None
 
 
@@ -300,7 +303,7 @@ def _claim(
         effect = variance_ratio(found[0].values, [cell.values for cell in found[1:]])
     else:
         effect = _effect(claim, [score(cell) for cell in found])
-    verdict, reason = _claim_verdict(claim, effect)
+    verdict, reason = _claim_verdict(claim, effect, _fewest_seeds(found))
     contradiction = _contradiction(claim)
     if any(cell.verdict == "stale" for cell in found):
         caveats = ["a number behind it is stale: run again", contradiction]
@@ -352,12 +355,15 @@ def _draws(cell: Cell, measured: Measurement) -> Draws:
     return resampled_scores(measured.counts, cell.seeds, evaluation.metric, classes=chosen)
 
 
-def _claim_verdict(claim: Claim, effect: Effect | None) -> tuple[ClaimVerdict, str]:
+def _claim_verdict(claim: Claim, effect: Effect | None, seeds: int) -> tuple[ClaimVerdict, str]:
     if effect is None:
         return "undecided", "a row that does not vary at all has no ratio of variances"
     if claim.kind == "unstable":
         return unstable_verdict(effect)
-    return gain_verdict(effect, claim.by) if claim.kind == "gain" else order_verdict(effect)
+    margin = MARGIN if seeds < MINIMUM_SEEDS else 0.0
+    if claim.kind == "gain":
+        return gain_verdict(effect, claim.by, margin)
+    return order_verdict(effect, margin)
 
 
 def _contradiction(claim: Claim) -> str:
@@ -442,11 +448,16 @@ def _few_seeds(cells: list[Cell]) -> str:
     return ""
 
 
+def _fewest_seeds(cells: list[Cell]) -> int:
+    return min(len(cell.seeds) for cell in cells if cell.row.ours)
+
+
 def _caveat(cells: list[Cell]) -> str:
-    fewest = min(len(cell.seeds) for cell in cells if cell.row.ours)
-    if fewest == 1:
-        return "1 seed: the interval covers the images, not the training"
-    return f"{fewest} seeds only" if fewest < MINIMUM_SEEDS else ""
+    fewest = _fewest_seeds(cells)
+    if fewest >= MINIMUM_SEEDS:
+        return ""
+    few = "1 seed: the interval covers the images, not the training" if fewest == 1 else ""
+    return f"{few or f'{fewest} seeds only'}; judged with a margin of {MARGIN:g} point"
 
 
 def _without_folders(message: str) -> str:

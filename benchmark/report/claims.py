@@ -8,7 +8,8 @@ gain, ``better`` exceeds ``worse`` by at least ``by``:
     holds      the interval lies above 0 and reaches ``by`` (low > 0 and high >= by)
     fails      the interval lies below ``by`` (high < by), or below 0 if ``by`` is 0
     undecided  otherwise: it holds 0 (low <= 0) and reaches ``by``
-order, ``better`` is above every one of ``worse``; the effect is the smallest of the differences:
+order, ``better`` is above every one of ``worse``; the effect is the smallest of the differences,
+    its interval that of ``smallest_of_pairs``:
     holds      low > 0
     fails      high < 0
     undecided  otherwise
@@ -29,7 +30,8 @@ ratio / F(0.975) to ratio / F(0.025):
 A class is scored on the draws that hold it: a draw of images without the class is left out.
 
 A bootstrap over n seeds is a little too narrow for small n, and one seed carries no noise of the
-training at all; the report says so beside the verdict.
+training at all: below 3 seeds the interval must clear 0, or ``by``, by a point besides, and the
+report says so beside the verdict.
 """
 
 from __future__ import annotations
@@ -124,10 +126,18 @@ def smallest_step(scores: Sequence[Score]) -> Effect:
 
 
 def smallest_of_pairs(pairs: Sequence[tuple[Score, Score]]) -> Effect:
-    """Return the smallest of first - second over the pairs, taken draw by draw."""
+    """Return the smallest of first - second over the pairs.
+
+    All pairs lie above ``low``, the 2.5th percentile of the smallest, taken draw by draw. Its
+    97.5th would not do for ``high``, below which one pair at least lies: of pairs equally far
+    apart, chance puts one low in every draw. That is the lowest of the pairs' own upper ends, each
+    at 2.5 % over their number (Bonferroni).
+    """
     values = [first - second for (first, _), (second, _) in pairs]
     draws = [np.asarray(first) - second for (_, first), (_, second) in pairs]
-    low, high = np.nanquantile(np.min(draws, axis=0), LEVELS)
+    low = np.nanquantile(np.min(draws, axis=0), LEVELS[0])
+    upper = 1 - (1 - LEVELS[1]) / len(pairs)
+    high = min(np.nanquantile(one, upper) for one in draws)
     return Effect(min(values), float(low), float(high))
 
 
@@ -145,25 +155,34 @@ def variance_ratio(values: Sequence[float], others: Sequence[Sequence[float]]) -
     return Effect(*(float(bound.min()) for bound in (ratios, ratios / high, ratios / low)))
 
 
-def gain_verdict(effect: Effect, by: float) -> tuple[ClaimVerdict, str]:
-    """Return the verdict on a gain of at least ``by`` points, and why."""
-    if effect.high < 0:
+def gain_verdict(effect: Effect, by: float, margin: float = 0.0) -> tuple[ClaimVerdict, str]:
+    """Return the verdict on a gain of at least ``by`` points, and why.
+
+    ``margin``: points that the interval must clear besides, for noise that is not in it.
+    """
+    if effect.high + margin < 0:
         return "fails", "the order is the other way round"
-    if effect.high < by:
-        size = "a gain, but" if effect.low > 0 else "any gain is"
+    if effect.high + margin < by:
+        size = "a gain, but" if effect.low > margin else "any gain is"
         return "fails", f"{size} smaller than {by:g}"
-    if effect.low > 0:
+    if effect.low > margin and effect.high >= by:
         return "holds", ""
-    return "undecided", "the interval holds 0"
+    return "undecided", _open(effect)
 
 
-def order_verdict(effect: Effect) -> tuple[ClaimVerdict, str]:
-    """Return the verdict on an order, and why."""
-    if effect.low > 0:
+def order_verdict(effect: Effect, margin: float = 0.0) -> tuple[ClaimVerdict, str]:
+    """Return the verdict on an order, and why; see ``gain_verdict``."""
+    if effect.low > margin:
         return "holds", ""
-    if effect.high < 0:
+    if effect.high + margin < 0:
         return "fails", "the order is another one"
-    return "undecided", "the interval holds 0"
+    return "undecided", _open(effect)
+
+
+def _open(effect: Effect) -> str:
+    if effect.low <= 0 <= effect.high:
+        return "the interval holds 0"
+    return "too near for so few seeds"
 
 
 def unstable_verdict(effect: Effect) -> tuple[ClaimVerdict, str]:

@@ -141,9 +141,10 @@ def test_equal_rows_fail_a_gain_and_worse_rows_too(table1: Table, measure: Measu
 
 def test_one_seed_says_what_its_interval_leaves_out(table1: Table, measure: Measure) -> None:
     notes = [claim.note for claim in build_report(table1, "paper", measure(table1, 1)).claims]
-    assert notes == ["1 seed: the interval covers the images, not the training"] * 2
+    margin = "judged with a margin of 1 point"
+    assert notes == [f"1 seed: the interval covers the images, not the training; {margin}"] * 2
     notes = [claim.note for claim in build_report(table1, "paper", measure(table1, 2)).claims]
-    assert notes == ["2 seeds only"] * 2
+    assert notes == [f"2 seeds only; {margin}"] * 2
 
 
 def test_claims_need_the_same_images_and_fresh_numbers(table1: Table, measure: Measure) -> None:
@@ -195,6 +196,9 @@ def test_a_server_score_takes_the_card_of_its_row(
     other = measure(table2, change=on_scenes)
     scenes = build_report(table2, "scenes", other, server_scores=scores).by_place[place]
     assert (scenes.verdict, scenes.differing) == ("not-comparable", ("dataset", "profile"))
+    behind = {name: replace(one, stale=True) for name, one in measure(table2).items()}
+    old = build_report(table2, "paper", behind, server_scores=scores).by_place[place]
+    assert old.verdict == "stale" != entered.verdict
     alone = build_report(table2, "paper", {}, server_scores=scores).by_place[place]
     assert alone.verdict == "not-comparable"
 
@@ -299,4 +303,4 @@ def test_claims_that_are_decided_or_have_few_seeds_name_no_number(
     two["acol", "val"] = replace(two["acol", "val"], counts=equal_images((40, 40)))
     undecided, _ = build_report(table1, "paper", two).claims
     assert (undecided.verdict, undecided.more_seeds) == ("undecided", None)
-    assert undecided.note == "the interval holds 0; 2 seeds only"
+    assert undecided.note == ("the interval holds 0; 2 seeds only; judged with a margin of 1 point")

@@ -87,7 +87,8 @@ def test_a_trend_is_as_strong_as_its_smallest_step() -> None:
     effect = smallest_step(scores)
     assert effect.value == 1.0
     steps = [1.0, -1.0, 1.0]  # min(1, 3), min(5, -1), min(3, 1)
-    assert (effect.low, effect.high) == tuple(np.quantile(steps, (0.025, 0.975)))
+    assert effect.low == np.quantile(steps, 0.025)
+    assert effect.high == np.quantile([3.0, -1.0, 1.0], 1 - 0.025 / 2)  # of the lower step
 
 
 def test_pairing_removes_what_two_rows_share() -> None:
@@ -129,7 +130,36 @@ def test_the_smallest_difference_is_taken_draw_by_draw() -> None:
     effect = smallest_difference(better, worse)
     assert effect.value == 3.0
     assert effect.low == pytest.approx(1.0, abs=0.1)  # differences 2, 1, 2, 1
-    assert effect.high == pytest.approx(2.0, abs=0.1)
+    assert effect.high == pytest.approx(4.0, abs=0.1)  # no pair is surely below: 1 to 5, 2 to 4
+
+
+@pytest.mark.parametrize(("true", "most"), [(0.0, 0.05), (1.0, 0.01)])
+def test_many_rivals_do_not_refute_an_order_by_chance(true: float, most: float) -> None:
+    """Twenty differences as large as each other, each measured with a standard error of 1."""
+    random = np.random.default_rng(7)
+    fails = holds = 0
+    for _ in range(300):
+        measured = true + random.standard_normal(20)
+        draws = measured[:, None] + random.standard_normal((20, 2000))
+        zero = (0.0, np.zeros(2000))
+        pairs = [((value, one), zero) for value, one in zip(measured, draws, strict=True)]
+        verdict, _ = order_verdict(smallest_of_pairs(pairs))
+        fails += verdict == "fails"
+        holds += verdict == "holds"
+    assert fails / 300 <= most
+    assert holds / 300 <= 0.025
+
+
+def test_one_reversed_pair_refutes_an_order() -> None:
+    random = np.random.default_rng(8)
+    zero = (0.0, np.zeros(2000))
+    centres = [*[3.0] * 19, -5.0]
+    pairs = [((centre, centre + random.standard_normal(2000)), zero) for centre in centres]
+    effect = smallest_of_pairs(pairs)
+    assert order_verdict(effect)[0] == "fails"
+    assert effect.value == -5.0
+    # 1 - 0.025 / 20 of a normal distribution lies 3.02 deviations up
+    assert effect.high == pytest.approx(-5 + 3.02, abs=0.4)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +188,27 @@ def test_gain(low: float, high: float, by: float, verdict: str, note: str) -> No
 )
 def test_order(low: float, high: float, verdict: str) -> None:
     assert order_verdict(Effect((low + high) / 2, low, high))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "by", "verdict"),
+    [
+        (1.1, 2.0, 0.0, "holds"),
+        (0.9, 2.0, 0.0, "undecided"),
+        (-2.0, -1.1, 0.0, "fails"),
+        (-2.0, -0.9, 0.0, "undecided"),
+        (1.1, 2.0, 1.5, "holds"),
+        (1.1, 1.4, 1.5, "undecided"),  # falls short by less than the margin
+        (0.1, 0.4, 1.5, "fails"),
+    ],
+)
+def test_few_seeds_are_judged_with_a_margin(
+    low: float, high: float, by: float, verdict: str
+) -> None:
+    effect = Effect((low + high) / 2, low, high)
+    assert gain_verdict(effect, by, 1.0)[0] == verdict
+    if not by:
+        assert order_verdict(effect, 1.0)[0] == verdict
 
 
 def test_a_class_is_scored_alone() -> None:
@@ -209,7 +260,9 @@ def test_pairs_are_compared_draw_by_draw() -> None:
         ((5.0, np.array([5.0, 5.0])), (1.0, np.array([1.0, 4.0]))),
     ]
     effect = smallest_of_pairs(pairs)  # type: ignore[arg-type]
-    assert effect == Effect(1.0, 1.0, 1.0)  # min(1, 4) and min(3, 1)
+    assert (effect.value, effect.low) == (1.0, 1.0)  # min(1, 4) and min(3, 1)
+    # 98.75 % of the way from 1 to 3, and from 1 to 4
+    assert effect.high == pytest.approx(1 + 0.975 * 2, abs=0.05)
 
 
 def test_the_ratio_of_variances_has_the_f_interval() -> None:
