@@ -180,7 +180,8 @@ class EvenAttention(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return A: with it Eq. 9 is average pooling."""
         batch, _, height, width = features.shape
-        return features.new_full((batch, self.num_classes, height, width), 1 / (height * width))
+        shape = (batch, self.num_classes, height, width)
+        return full_precision(features).new_full(shape, 1 / (height * width))
 
 
 def expansive_activation(values: Tensor) -> Tensor:
@@ -190,6 +191,7 @@ def expansive_activation(values: Tensor) -> Tensor:
 
 def spatial_share(values: Tensor) -> Tensor:
     """P Eq. 6: each map (h, w) of (B, C, h, w) over its sum; where that is 0, zeros."""
+    values = full_precision(values)
     total = values.sum(dim=(2, 3), keepdim=True)
     return values / torch.where(total > 0, total, 1.0)
 

@@ -18,6 +18,7 @@ from benchmark.registry import build_method
 from methods.dsna import (
     DSNA,
     DsnaNetwork,
+    EvenAttention,
     ExpansiveDetector,
     attended_scores,
     background_map,
@@ -118,6 +119,12 @@ class TestEquations:
         maps = torch.cat([plane([1, 2], [3, 4]), plane([5, 5], [5, 5])], dim=1)
         expected = torch.cat([plane([0.1, 0.2], [0.3, 0.4]), plane([0.25, 0.25], [0.25, 0.25])], 1)
         torch.testing.assert_close(spatial_share(maps), expected)
+
+    def test_shares_of_bfloat16_values_are_full_precision(self) -> None:
+        values = torch.rand(2, 3, 12, 12, generator=torch.manual_seed(0)).bfloat16()
+        for shares in (spatial_share(values), EvenAttention(3)(values)):
+            assert shares.dtype == torch.float32
+            torch.testing.assert_close(shares.sum(dim=(2, 3)), torch.ones(2, 3), rtol=0, atol=1e-6)
 
     def test_eq_6_of_zeros_is_zeros(self) -> None:
         maps = torch.zeros(1, 1, 2, 2, requires_grad=True)
