@@ -257,13 +257,28 @@ def _claims(report: TableReport) -> str:
     table = report.table
     source = table.source if table.paper else f"“{table.title}”"
     caption = (
-        f"Claims of {escape(source)}, tested on ours. Differences in points; the "
-        "interval is a paired bootstrap over images and seeds."
-    )
+        f"Claims of {escape(source)}, tested on ours. Profile {escape(report.profile)}, "
+        f"{seeds_text(report.seeds)}; differences in points; the interval is a paired bootstrap "
+        f"over images and seeds. {escape(report.meaning)}"
+    ).strip()
     if any(result.claim.kind == "unstable" for result in report.claims):
         caption += rf" {escape('×')}: a ratio of the variances over the seeds, by an F-test."
     header = [_line(["claim", *map(escape, names)])]
-    return _float(caption, f"tab:{report.table.id}_claims", layout, header, rows, "")
+    label = f"tab:{report.table.id}_claims"
+    return _float(caption, label, layout, header, rows, _claim_notes(report))
+
+
+def _claim_notes(report: TableReport) -> str:
+    """Return every note on the claims once, with the places of the claims that it is on."""
+    noted: dict[str, list[str]] = {}
+    for place, result in enumerate(report.claims, start=1):
+        if result.note:
+            noted.setdefault(result.note, []).append(str(place))
+    parts = [
+        f"Claim{'s' if len(places) > 1 else ''} {', '.join(places)}: {note}"
+        for note, places in noted.items()
+    ]
+    return ". ".join(map(escape, parts))
 
 
 def _number(text: str) -> Entry:

@@ -22,6 +22,7 @@ from benchmark.report.model import Cell, TableReport
 from benchmark.report.page import FILE_NAME as PAGE
 from benchmark.store import write_atomic
 
+COMMIT = 7  # digits of a commit that people read
 CSV_HEADER = (
     "table",
     "row",
@@ -115,6 +116,9 @@ def render_index(results: Path) -> str:
         "# Results",
         "Written by `python -m benchmark`; do not edit. Cells count our rows only; what the "
         "verdicts mean stands in every report.",
+        "A table's numbers are those of the code at the commits beside it, newest first. Where "
+        "code behind them has changed since, `report` calls them stale as long as their store is "
+        "there, and `run` makes them anew.",
         *(part for folder in sorted(folders) for part in _profile(folder)),
     ]
     return "\n\n".join(parts if folders else [*parts, "No table has been run yet."]) + "\n"
@@ -124,7 +128,7 @@ def _profile(folder: Path) -> list[str]:
     """Return the part of the index on one profile, results/PROFILE."""
     documents = read_documents(folder)
     known = [document for document in documents.values() if document]
-    header = ("table", "date", "seeds", "cells", "claims", "files")
+    header = ("table", "date", "code", "seeds", "cells", "claims", "files")
     rows = [_index_row(folder / f"{table}.json", one) for table, one in documents.items()]
     name = inline(folder.name)
     page = (
@@ -135,7 +139,7 @@ def _profile(folder: Path) -> list[str]:
     return [
         f"## Profile {name}",
         " ".join(filter(None, (_total(known), page))) or "No table of it can be read.",
-        *([markdown_table(header, rows, (2,), cell=str)] if rows else []),
+        *([markdown_table(header, rows, (3,), cell=str)] if rows else []),
     ]
 
 
@@ -155,15 +159,26 @@ def _index_row(path: Path, document: Mapping[str, Any] | None) -> tuple[str, ...
     table, link = inline(path.stem), quote(f"{path.parent.name}/{path.stem}")
     if document is None:
         unreadable = "not readable: run the table again"
-        return table, "", "", unreadable, "", f"[json]({link}.json)"
+        return table, "", "", "", unreadable, "", f"[json]({link}.json)"
     return (
         f"[{inline(document['title'])}]({link}.md) `{table}`",
         inline(document["date"]),
+        _code(document),
         _seeds(document),
         _counts(document["verdicts"]),
         _counts(document["claim_verdicts"]),
         ", ".join(f"[{suffix}]({link}.{suffix})" for suffix in ("csv", "json", *_drawn(path))),
     )
+
+
+def _code(document: Mapping[str, Any]) -> str:
+    """Return the commits that the records were made with, shortened, the last used first."""
+    used: dict[str, str] = {}
+    for record in document["records"]:
+        commit = record["git_revision"]
+        revision = inline(commit[:COMMIT] if commit else "not in a checkout")
+        used[revision] = max(record["started"], used.get(revision, ""))
+    return ", ".join(sorted(used, key=lambda revision: used[revision], reverse=True))
 
 
 def _seeds(document: Mapping[str, Any]) -> str:

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.registry import load_method_class, method_entry_points
-from benchmark.report.markdown import effect_text, markdown_table, points, signed, span
+from benchmark.report.markdown import (
+    CLAIM_HEADER,
+    effect_text,
+    markdown_table,
+    points,
+    signed,
+    span,
+)
 from benchmark.report.verdicts import MEANINGS
 from benchmark.tables import Row, Table, load_table, table_ids
 
@@ -20,7 +27,6 @@ PROFILES = ("paper", "light", "scenes")
 """The order of their sections; others follow."""
 
 REPORTS = (".md", ".csv", ".json", ".tex")
-CLAIM_HEADER = ("claim", "paper", "ours", "95 % interval", "verdict")
 NOT_RUN = "Nothing in results/ yet."
 
 
@@ -126,7 +132,7 @@ def score(cell: Mapping[str, Any]) -> tuple[str, str, str, str]:
     return points(cell["published"]), ours, seeds, badge(cell["verdict"])
 
 
-def claim_row(claim: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def claim_row(claim: Mapping[str, Any]) -> tuple[str, str, str, str, str, str]:
     """Return a claim's entries under ``CLAIM_HEADER``."""
     ends = [effect_text(end, claim["kind"]) for end in claim["interval"] or ()]
     return (
@@ -135,6 +141,7 @@ def claim_row(claim: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
         effect_text(claim["effect"], claim["kind"]),
         " to ".join(ends) or "–",
         badge(claim["verdict"]),
+        text(claim["note"]),
     )
 
 

@@ -209,6 +209,19 @@ def test_ours_stands_beside_the_published_value_with_its_mark(
     assert f"& +1.2 & {result.effect.value:+.1f} &" in text
 
 
+def test_claims_stand_with_their_profile_seeds_and_notes(table1: Table, measure: Measure) -> None:
+    runs = measure(table1, 1)
+    report = build_report(table1, "scenes", runs, meaning="Generated images.")
+    claims = render_latex(report).split(r"\begin{table")[2]
+    assert "Profile scenes, 1 seed;" in claims
+    assert "Generated images." in claims
+    few = (
+        "1 seed: the interval covers the images, not the training; judged with a margin of 1 point"
+    )
+    numbers = [str(place) for place, one in enumerate(report.claims, 1) if one.note == few]
+    assert f"Claims {', '.join(numbers)}: {few}" in claims
+
+
 HOSTILE = r"50 % & a_b #1 ~^ \end{table} {x} $y$ [z] * <script> | é α λ 中"
 
 

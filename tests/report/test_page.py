@@ -22,6 +22,7 @@ from benchmark.report.document import read_document, report_to_json
 from benchmark.report.model import Measurement, TableReport
 from benchmark.report.page import render_page, write_page
 from benchmark.report.page.figures import MOST_BYTES, read_figures
+from benchmark.report.page.records import Provenance
 from benchmark.report.page.scores import score_table
 from benchmark.report.writers import write_report
 from benchmark.tables import Table, load_table
@@ -96,6 +97,42 @@ def test_every_record_stands_once(folder: Path) -> None:
     assert len(set(keys)) < len(keys)
     records = [one for one in page.values("id") if one.startswith("record-")]
     assert len(records) == len(set(keys))
+
+
+def test_a_stage_made_anew_is_shown_beside_the_older_one() -> None:
+    """Each table's numbers lead to its own records, where two tables hold a key of two runs."""
+
+    def record(key: str, digest: str, inputs: dict[str, str]) -> dict[str, Any]:
+        return {
+            "stage": key.split("-")[0],
+            "key": key,
+            "digest": digest,
+            "started": f"2026-11-{20 + int(digest)}",
+            "inputs": inputs,
+            "environment": 0,
+            "seconds": 1.0,
+            "peak_memory_mb": 1.0,
+            "metrics": {},
+            "config": {},
+            "git_revision": digest * 40,
+        }
+
+    def document(attention: str, score: str) -> dict[str, Any]:
+        records = [record("attention-1", attention, {}), record("scene-0", "0", {})]
+        records += [record("score-1", score, {"maps": "attention-1", "images": "scene-0"})]
+        return {"environments": [{"device": "cpu"}], "records": records}
+
+    older, newer = document("1", "2"), document("3", "4")
+    provenance = Provenance([older, newer])
+    assert len(provenance.records) == 5  # the images are the same in both
+    views = {view.id: view for view in provenance.records}
+    for one, digests in ((older, ["2", "1", "0"]), (newer, ["4", "3", "0"])):
+        steps = provenance.of(one).chain("score-1")
+        assert [views[step.id].digest for step in steps] == digests
+        assert {views[target].digest for _, target, _ in views[steps[0].id].inputs} == set(
+            digests[1:]
+        )
+        assert provenance.of(one).origin(["score-1"]) == (digests[0] * 12, "1")
 
 
 def test_the_same_folder_gives_the_same_bytes(folder: Path) -> None:

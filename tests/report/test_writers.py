@@ -247,13 +247,36 @@ def test_index_counts_verdicts_and_claims(
     paper = ", ".join(f"{n} {name}" for name, n in report2.verdict_counts().items())
     claims = ", ".join(f"{n} {name}" for name, n in report2.claim_counts().items())
     assert sum(report2.verdict_counts().values()) == 6
-    assert light[1][1:5] == ["", "", "not readable: run the table again", ""]
-    assert paper_table[1][1:5] == ["2026-03-04", "1", paper, claims]
-    assert scenes[1][1:5] == ["2026-03-04", "3", "3 not-comparable", "2 holds"]
+    assert light[1][1:6] == ["", "", "", "not readable: run the table again", ""]
+    assert [*paper_table[1][1:2], *paper_table[1][3:6]] == ["2026-03-04", "1", paper, claims]
+    assert [*scenes[1][1:2], *scenes[1][3:6]] == ["2026-03-04", "3", "3 not-comparable", "2 holds"]
     assert "## Profile light\n\nNo table of it can be read.\n" in text
     assert "## Profile scenes\n\n1 table; cells: 3 not-comparable; claims: 2 holds.\n" in text
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (tmp_path / link).is_file()
+
+
+def test_index_names_the_commits_behind_a_table_the_newest_first(
+    report: TableReport, tmp_path: Path
+) -> None:
+    document = report_to_json(report)
+    record = {"inputs": {}, "environment": 0, **document["records"][0]}
+    document["records"] = [
+        {
+            **record,
+            "key": str(number),
+            "started": f"2026-03-0{day}T00:00:00",
+            "git_revision": commit,
+        }
+        for number, (day, commit) in enumerate(
+            [(1, "a" * 40), (3, "b" * 40), (2, "c" * 40), (4, "a" * 40), (1, None)]
+        )
+    ]
+    path = tmp_path / "scenes" / "one.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(document))
+    (table,) = read_tables(render_index(tmp_path))
+    assert table[1][2] == f"{'a' * 7}, {'b' * 7}, {'c' * 7}, not in a checkout"
 
 
 def test_index_adds_up_the_tables_of_a_profile_and_says_where_seeds_are_missing(
@@ -268,7 +291,7 @@ def test_index_adds_up_the_tables_of_a_profile_and_says_where_seeds_are_missing(
         path.write_text(json.dumps(document))
     text = render_index(tmp_path)
     (table,) = read_tables(text)
-    assert [row[2] for row in table[1:]] == ["3", "1 to 3"]
+    assert [row[3] for row in table[1:]] == ["3", "1 to 3"]
     twice = ", ".join(f"{2 * number} {name}" for name, number in whole["verdicts"].items())
     assert f"2 tables; cells: {twice}; claims:" in text
 

@@ -170,7 +170,7 @@ def _section(
         card=card_lines(document),
         notes=_notes(document),
         figures=figures,
-        details=details(document, provenance),
+        details=details(document, provenance.of(document)),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmark.report.card import TITLES, shown_value
 from benchmark.report.markdown import NONE, points, signed, span
-from benchmark.report.page.records import Provenance, Step
+from benchmark.report.page.records import ReportRecords, Step
 
 Cell = Mapping[str, Any]
 Document = Mapping[str, Any]
@@ -285,23 +285,23 @@ class CardLine:
     varies: bool  # over the cells
 
 
-def details(document: Document, provenance: Provenance) -> list[Detail]:
+def details(document: Document, records: ReportRecords) -> list[Detail]:
     """Return the details of every number of ours."""
     decimals = {column["id"]: column["decimals"] for column in document["columns"]}
     varying = {line.title for line in card_lines(document) if line.varies}
     return [
-        _detail(document, cell, decimals[cell["column"]], varying, provenance)
+        _detail(document, cell, decimals[cell["column"]], varying, records)
         for cell in document["cells"]
         if cell["values"]
     ]
 
 
 def _detail(
-    document: Document, cell: Cell, decimals: int, varying: set[str], provenance: Provenance
+    document: Document, cell: Cell, decimals: int, varying: set[str], records: ReportRecords
 ) -> Detail:
     seeds = [str(seed) for seed in cell["seeds"]] or [""] * len(cell["values"])
     keys = cell["records"] or [""] * len(seeds)
-    revisions, environments = provenance.origin([*cell["records"]])
+    revisions, environments = records.origin([*cell["records"]])
     facts = [
         ("ours", mean_and_sd(cell, 2)),
         ("paper", published(cell, decimals) if cell["published"] is not None else ""),
@@ -325,7 +325,7 @@ def _detail(
         facts=[(name, text) for name, text in facts if text],
         card=[line for line in card_of([cell]) if line.differs or line.title in varying],
         runs=[
-            Run(seed, points(value, 2), provenance.chain(key) if key else [])
+            Run(seed, points(value, 2), records.chain(key) if key else [])
             for seed, value, key in zip(seeds, cell["values"], keys, strict=False)
         ],
     )
