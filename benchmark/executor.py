@@ -16,6 +16,7 @@ from typing import Protocol
 from filelock import Timeout
 
 from benchmark.errors import BenchmarkError, DiskFull
+from benchmark.freed_memory import FreedMemory
 from benchmark.order import TRAININGS, chain_lengths, chosen
 from benchmark.patience import alarmed
 from benchmark.progress import Progress
@@ -298,7 +299,7 @@ def _run(
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     try:
         with signed:
-            with PeakMemory() as memory, alarmed(signed, patience) as shown:
+            with PeakMemory() as memory, FreedMemory(), alarmed(signed, patience) as shown:
                 metrics = function(replace(workspace, progress=shown))
             store.commit(
                 stage,
