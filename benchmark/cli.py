@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -70,6 +71,9 @@ app.add_typer(weights_app, name="weights")
 
 def main() -> None:
     """Run a command; a mistake of the user's is one line on stderr and exit status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sign that the terminal lacks is no failure
+            stream.reconfigure(errors="replace")
     try:
         with terminable():
             status = app(prog_name=PROGRAM, standalone_mode=False)

@@ -211,5 +211,7 @@ def _weight_files(given: list[str], profile: Profile) -> dict[str, Path]:
         elif len(wanted) == 1:
             files[wanted[0]] = Path(value)
         else:
+            if not wanted:
+                raise BenchmarkError(f"profile {profile.id} takes no weights: drop --weights")
             raise BenchmarkError(f"--weights {value}: say which, NAME=FILE ({', '.join(wanted)})")
     return files

@@ -70,8 +70,15 @@ def weights_path(profile: Profile, files: UserFiles, name: str) -> Path:
 
 def check_files(profile: Profile, files: UserFiles) -> None:
     """Raise BenchmarkError for files that the profile lacks or has no use for."""
-    if files.data and not isinstance(profile.data, VocFolder):
-        raise BenchmarkError(f"profile {profile.id} makes its own images: drop --data")
+    if not isinstance(profile.data, VocFolder):
+        of_folders = {
+            "--data": files.data,
+            "--classes": files.classes,
+            "--labels": files.labels,
+            "--labels-csv": files.labels_csv,
+        }
+        for option in (name for name, given in of_folders.items() if given):
+            raise BenchmarkError(f"profile {profile.id} makes its own images: drop {option}")
     if files.saliency and profile.saliency.kind != "folder":
         raise BenchmarkError(f"profile {profile.id} reads no saliency folder: drop --saliency")
     wanted = [name for name, w in profile.weights.items() if w.source == "user"]

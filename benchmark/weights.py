@@ -89,7 +89,7 @@ def load_backbone(module: nn.Module, state: Mapping[str, Tensor], source: str) -
         source: Where the state came from, for the message.
 
     Raises:
-        BenchmarkError: A key of the module is missing or has another shape.
+        BenchmarkError: A key of the module is missing, has another shape or is not finite.
     """
     own = module.state_dict()
     for key, value in own.items():
@@ -105,6 +105,8 @@ def load_backbone(module: nn.Module, state: Mapping[str, Tensor], source: str) -
                 f"{source}: {key!r} has shape {tuple(state[key].shape)}, "
                 f"expected {tuple(value.shape)}: these weights are of another width or network"
             )
+        if not state[key].isfinite().all():
+            raise BenchmarkError(f"{source}: {key!r} holds values that are not finite numbers")
     module.load_state_dict({key: state.get(key, value) for key, value in own.items()})
 
 

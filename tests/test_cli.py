@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -84,6 +85,51 @@ def test_saliency_that_a_profile_does_not_read_is_refused(shell: Shell, tmp_path
             "'x' is no link",
         ),
         (["list", "table"], "'table' is not one of 'tables'"),
+        (
+            [
+                "score",
+                "add",
+                *PLACE[:2],
+                "--row",
+                "nope",
+                *PLACE[4:],
+                "--value",
+                "7",
+                "--link",
+                "x",
+            ],
+            "no row of fullsup that is measured 'nope'",
+        ),
+        (
+            ["score", "add", *PLACE[:4], "--column", "val_crf", "--value", "7", "--link", "x"],
+            "did you mean 'test_crf'",
+        ),
+        (["plan", "--table", "seenet_table1", "--classes", "cat"], "drop --classes"),
+        (["plan", "--table", "seenet_table1", "--labels", "xml"], "drop --labels"),
+        (["plan", "--table", "seenet_table1", "--labels-csv", "x.csv"], "drop --labels-csv"),
+        (
+            ["plan", "--table", "seenet_table1", "--weights", "x"],
+            "takes no weights: drop --weights",
+        ),
+        (
+            ["submit", "--table", "fullsup", "--row", "aspp_vgg16", "--from", "labels=x"],
+            "submit takes no --from",
+        ),
+        (
+            ["run", "--table", "seenet_table1", "--scheduler", "http://127.0.0.1:1"],
+            "is no address: say tcp://HOST:PORT",
+        ),
+        (["data", "check", ".", "--manifest", "x"], "--manifest goes with --profile paper"),
+        (["data", "check", ".", "--weights", "a=b"], "--weights goes with --profile paper"),
+        (["data", "check", ".", "--saliency", "a=b"], "--saliency goes with --profile paper"),
+        (
+            ["data", "check", ".", "--profile", "paper", "--classes", "cat"],
+            "--classes does not go with --profile",
+        ),
+        (
+            ["data", "check", ".", "--profile", "paper", "--weights", "vgg61=x"],
+            "--weights: no weights 'vgg61': did you mean 'vgg16'",
+        ),
         (["weights", "make", "vgg16_slm", "--out", "x"], "did you mean 'vgg16_slim'"),
     ],
 )
@@ -282,3 +328,35 @@ def test_status_of_a_run_that_has_not_begun(shell: Shell, tmp_path: Path) -> Non
     stages = json.loads(out)
     assert {stage["state"] for stage in stages} == {"waiting"}
     assert [stage["stage"] for stage in stages[:2]] == ["scenes", "backbone"]
+
+
+def test_a_store_without_numbers_leaves_finished_results_as_they_are(
+    shell: Shell, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    arguments = ("report", "--table", "seenet_table1", "--results", str(results))
+    status, _, _ = shell(*arguments, "--store", str(tmp_path / "none"))
+    assert status == 0  # nothing was there: a table without numbers of ours
+    table = results / "scenes" / "seenet_table1.md"
+    table.write_text("three seeds of numbers")
+    told = refused_last(shell, *arguments, "--store", str(tmp_path / "mistyped"))
+    assert "mistyped holds no number of seenet_table1" in told
+    assert table.read_text() == "three seeds of numbers"
+
+
+def refused_last(shell: Shell, *arguments: str) -> str:
+    """Return the last line of a refused command, which says more before."""
+    status, _, err = shell(*arguments)
+    assert status == 2
+    return err.splitlines()[-1]
+
+
+def test_a_sign_that_the_terminal_lacks_is_replaced(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "benchmark", "report", "--table", "seenet_table1"]
+    command += ["--store", str(tmp_path / "store"), "--results", str(tmp_path / "results")]
+    done = subprocess.run(command, capture_output=True, env={**os.environ, **ASCII}, check=True)
+    assert b"missing" in done.stdout
+    assert b"?" in done.stdout
+
+
+ASCII = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from benchmark import profiles
 from benchmark.errors import BenchmarkError
 from benchmark.executor import with_inputs
 from benchmark.graph import method_code
@@ -667,3 +668,55 @@ def test_the_scenes_networks_are_those_that_they_were() -> None:
     assert families["dsna_largefov_vgg16"] == families["largefov_vgg16"]
     assert families["dcsp_aspp_resnet101"] == families["aspp_resnet101"]
     assert all(family.retraining is None for family in families.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"iterations": 0}, "iterations must be at least 1"),
+        ({"batch_size": -1}, "batch_size must be at least 1"),
+        ({"crop": 0}, "crop must be at least 1"),
+        ({"test_size": 0}, "test_size must be at least 1"),
+        ({"learning_rate": -0.1}, "learning_rate must be above 0"),
+        ({"weight_decay": -1.0}, "weight_decay must not be negative"),
+        ({"clip": -5.0}, "clip must be above 0"),
+        ({"drops": [8.0]}, "drops are shares of the iterations"),
+        ({"side": [80, 64]}, "side must be two lengths, the shorter first"),
+        ({"side": [0, 0]}, "side must be two lengths, the shorter first"),
+        ({"iteration": 2}, "did you mean 'iterations'"),
+    ],
+)
+def test_constants_that_no_training_can_use_are_refused_before_any(
+    changes: dict[str, Any], message: str
+) -> None:
+    profile = load_profile("scenes")
+    of_attention = profile.attention.model_copy(
+        update={"recipe": {**profile.attention.recipe, **changes}}
+    )
+    wrong = {
+        "attention.recipe": profile.model_copy(update={"attention": of_attention}),
+        "refinement": profile.model_copy(update={"refinement": {**profile.refinement, **changes}}),
+    }
+    for part, changed in wrong.items():
+        with pytest.raises(BenchmarkError, match=f"^profile scenes: {part}: .*{message}"):
+            make_plan(load_table("eader_psa"), changed, UserFiles(), (0,))
+
+
+def test_a_profile_of_the_users_cannot_pass_for_one_of_the_suite(tmp_path: Path) -> None:
+    own = tmp_path / "own.toml"
+    shipped = config_of_profile("scenes")
+    own.write_text(shipped)
+    with pytest.raises(BenchmarkError, match=r"own\.toml: the id 'scenes' is that of a profile"):
+        load_profile(str(own))
+    own.write_text(shipped.replace('id = "scenes"', 'id = "mine"'))
+    assert load_profile(str(own)).id == "mine"
+
+
+def config_of_profile(name: str) -> str:
+    return (Path(profiles.__file__).parent / f"{name}.toml").read_text()
+
+
+def test_scenes_have_no_other_splits() -> None:
+    known = of_split("vall", "labels")
+    with pytest.raises(BenchmarkError, match=r"no split of the generated scenes 'vall'.*'val'"):
+        make_plan(known, load_profile("scenes"), UserFiles(), (0,))

@@ -385,7 +385,9 @@ def test_a_record_of_a_newer_version_is_refused_not_made_again(store: Store) -> 
         store.state(stage)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": "x"}', '{"version": null}'])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"version": "x"}', '{"version": null}', '{"version": 1e400}']
+)
 def test_an_unreadable_format_is_told(tmp_path: Path, text: str) -> None:
     Store(tmp_path / "s")
     (tmp_path / "s/format.json").write_text(text)

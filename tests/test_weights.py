@@ -94,6 +94,15 @@ def test_missing_and_misshapen_keys_are_named_with_their_shapes() -> None:
     one_line(error)
 
 
+def test_values_that_are_no_numbers_are_refused() -> None:
+    backbone = build_backbone("vgg16", width=0.125)
+    state = {name: value.clone() for name, value in backbone.state_dict().items()}
+    state["features.2.bias"][3] = float("nan")
+    with pytest.raises(BenchmarkError, match=r"f\.pth: 'features\.2\.bias' holds values") as error:
+        load_backbone(backbone, state, "f.pth")
+    one_line(error)
+
+
 def test_extras_are_ignored_and_a_failure_changes_nothing() -> None:
     source = build_backbone("vgg16", width=0.0625)
     target = build_backbone("vgg16", width=0.0625)

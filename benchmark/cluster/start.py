@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 CONNECT = 30.0
 """Seconds to find a scheduler."""
 
+ADDRESS = r"(tcp|tls|ucx|ws|wss)://[^/\s]+:\d{1,5}"
+"""What Dask connects to; anything else it tries for a minute, and then fails in the background."""
+
 
 @dataclass(frozen=True)
 class RunningCluster:
@@ -34,10 +38,17 @@ class RunningCluster:
     @contextmanager
     def connected(self) -> Iterator[Client]:
         """Connect for as long as the block lasts; BenchmarkError where nobody answers."""
+        if not re.fullmatch(ADDRESS, self.address):
+            raise BenchmarkError(
+                f"--scheduler {self.address!r} is no address: say tcp://HOST:PORT, as the "
+                "scheduler printed it when it began"
+            )
         try:
             client = Client(self.address, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
-            raise BenchmarkError(f"no Dask scheduler answers at {self.address}") from error
+            raise BenchmarkError(
+                f"no Dask scheduler answers at {self.address}: begin one, or mend --scheduler"
+            ) from error
         with client:
             _tell_dashboard(client, self.announce)
             yield client

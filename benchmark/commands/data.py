@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -82,6 +83,11 @@ def check(
         from benchmark.progress import make_progress
 
         download_voc(folder, make_progress(as_json))
+    _refuse_unread(
+        profile,
+        {"--classes": classes, "--labels": labels, "--labels-csv": labels_csv},
+        {"--manifest": manifest, "--weights": weights, "--saliency": saliency},
+    )
     if profile is not None:
         _check_paper(
             folder, Given(profile=profile, weights=weights, saliency=saliency), manifest, as_json
@@ -107,16 +113,28 @@ def check(
         raise typer.Exit(1)
 
 
+def _refuse_unread(
+    profile: str | None, of_folders: Mapping[str, Any], of_profiles: Mapping[str, Any]
+) -> None:
+    """Raise BenchmarkError for an option that the chosen kind of check would not look at."""
+    unread = of_profiles if profile is None else of_folders
+    for option in (name for name, given in unread.items() if given):
+        how = "goes with --profile paper" if profile is None else "does not go with --profile"
+        raise BenchmarkError(f"{option} {how}")
+
+
 def _check_paper(folder: Path, given: Given, manifest: Path | None, as_json: bool) -> None:
     from benchmark.data.paper_check import check_paper, write_manifest
     from benchmark.listing import print_paper_check
     from benchmark.progress import make_progress
+    from benchmark.user_files import check_files
 
     if given.profile != "paper":
         raise BenchmarkError(f"--profile {given.profile}: only the paper profile has a data set")
     profile, files = given.chosen()
     wanted = [name for name, kind in profile.weights.items() if kind.source == "user"]
     own = {"saliency": files.saliency, **{name: files.weights.get(name) for name in wanted}}
+    check_files(profile, files)
     checked = check_paper(folder, make_progress(as_json), given=own)
     if manifest is not None:
         write_manifest(manifest, checked.manifest)

@@ -119,6 +119,8 @@ def submit(
     from benchmark.tables import load_table
     from benchmark.workers import default_jobs
 
+    if given.released:
+        raise BenchmarkError("submit takes no --from: the archive is of a network trained here")
     submission = plan_submission(load_table(table), row, *given.chosen())
     finished = open_store(store)
     execute(

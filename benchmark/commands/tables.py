@@ -317,6 +317,10 @@ def _failed(plans: Sequence[Plan], failures: Mapping[str, str]) -> str:
     return f"{' and '.join(told)} failed; {[*failures.values(), *broken][0]}" if told else ""
 
 
+def _written(results: Path, plan: Plan) -> bool:
+    return (results / plan.profile.id / f"{plan.name}.json").is_file()
+
+
 def _report(
     plans: Sequence[Plan],
     several: bool,
@@ -325,7 +329,7 @@ def _report(
     as_json: bool,
     failures: Mapping[str, str] | None = None,
 ) -> None:
-    """Write and print the tables; of several, or after failures, those that have our numbers."""
+    """Write and print the tables; those without a number of ours only where none is written yet."""
     from benchmark.report.console import print_report
     from benchmark.report.document import report_to_json
     from benchmark.report.page import write_page
@@ -338,10 +342,16 @@ def _report(
     for plan in plans:
         scores = load_server_scores(results / plan.profile.id, plan.table) if own else {}
         made = report_plan(plan, store, scores, failures, say)
-        if (several or failures) and not made.measured:
+        if not made.measured and (several or failures or _written(results, plan)):
             say(f"{plan.table.id}: no number of ours, left as it is")
             continue
         reports.append((made, write_report(made, results, plan.name)))
+    if not (reports or several or failures):
+        table = plans[0].table.id
+        raise BenchmarkError(
+            f"store {store.root} holds no number of {table}, and {results} has some: "
+            "choose another --store or --results, or run it"
+        )
     shared = []
     if own and reports:
         shared = [write_page(results, plans[0].profile.id), write_index(results)]

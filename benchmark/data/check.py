@@ -65,7 +65,13 @@ def check_dataset(dataset: VocDataset, progress: Progress) -> CheckReport:
             for image_id in lists[split]:
                 _look_at(dataset, image_id, counts[split], problems)
                 task.advance()
-    duplicates = _duplicates(dataset, counts, problems) if len(splits) == 2 else ()
+    val = dataset.val_split
+    if lists[val] and not counts[val].per_class.any():
+        problems.lines[
+            f"{val}: no image holds any of {', '.join(dataset.classes)}: choose other --classes, "
+            "or mend the labels"
+        ] = None
+    duplicates = _duplicates(dataset, counts, problems)
     return CheckReport(
         name=dataset.name,
         problems=tuple(problems.lines),

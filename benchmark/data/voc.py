@@ -287,6 +287,10 @@ def open_voc(
         val_split=val_split or told.get("val_split") or "val",
         name=name or told.get("name") or root.resolve().name,
     )
+    if dataset.train_split == dataset.val_split:
+        raise BenchmarkError(
+            f"{root}: training and validation are both {dataset.val_split!r}: name two lists"
+        )
     dataset.ids(dataset.train_split)
     dataset.ids(dataset.val_split)
     if source == "csv":
@@ -487,6 +491,8 @@ def _read_labels_csv(path: Path, classes: Sequence[str]) -> dict[str, _CsvRow]:
 def _column(path: Path, header: Sequence[str], name: str) -> int:
     if name not in header:
         raise BenchmarkError(f"{path}: no column {name!r}: the first line must name it")
+    if header.count(name) > 1:
+        raise BenchmarkError(f"{path}: column {name!r} is there twice: keep one")
     return header.index(name)
 
 

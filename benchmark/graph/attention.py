@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from benchmark.graph.code import READING, TRAINING, method_code
 from benchmark.graph.images import Images
 from benchmark.graph.initial_weights import InitialWeights
+from benchmark.graph.recipes import recipe_at_scale
 from benchmark.graph.rows import plain, row_method, training_options
 from benchmark.graph.saliency import SaliencyStages
 from benchmark.method import Head, Method, TrainingRecipe
@@ -162,5 +163,5 @@ class AttentionStages:
         return self._profile.attention.follow_method and method.inference().keep_shape
 
     def _recipe(self, method: Method) -> TrainingRecipe:
-        changed = {**plain(method.training()), **self._profile.attention.recipe}
-        return cast(TrainingRecipe, parse_options("recipe", TrainingRecipe, changed))
+        changes = self._profile.attention.recipe
+        return recipe_at_scale(self._profile, "attention.recipe", method.training(), changes)

@@ -14,9 +14,11 @@ from benchmark.graph.code import READING
 from benchmark.graph.files import GivenFiles
 from benchmark.graph.rows import plain
 from benchmark.profiles import GeneratedScenes, Profile, VocFolder
-from benchmark.registry import parse_options
+from benchmark.registry import near_name, parse_options
 from benchmark.released import ReleasedFiles
 from benchmark.store import Stage
+
+SCENE_SPLITS = ("train", "train_aug", "val")
 
 
 class Images:
@@ -90,6 +92,8 @@ class Images:
         """Return the data set's name of a split."""
         if split == "train":
             return self.voc.train_split if self.voc else "train_aug"
+        if self.voc is None and split not in SCENE_SPLITS:
+            raise BenchmarkError(near_name("split of the generated scenes", split, SCENE_SPLITS))
         return self.voc.val_split if self.voc and split == "val" else split
 
     def scored_list(self, split: str) -> str:

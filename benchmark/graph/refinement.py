@@ -5,10 +5,9 @@ from __future__ import annotations
 from benchmark.graph.attention import AttentionStages
 from benchmark.graph.code import READING, TRAINING, method_code
 from benchmark.graph.images import Images
+from benchmark.graph.recipes import recipe_at_scale
 from benchmark.graph.rows import plain, row_refinement, training_options
-from benchmark.method import TrainingRecipe
 from benchmark.profiles import Profile
-from benchmark.registry import parse_options
 from benchmark.store import Stage
 from benchmark.tables import Row
 
@@ -24,7 +23,9 @@ class RefinementStages:
     def training(self, row: Row, seed: int) -> Stage:
         """Train the row's refinement on its maps."""
         refiner = row_refinement(row)
-        recipe = {**plain(refiner.training()), **self._profile.refinement}
+        recipe = recipe_at_scale(
+            self._profile, "refinement", refiner.training(), self._profile.refinement
+        )
         weights = self._profile.weights[self._attention.initial_weights(row)]
         changes = self._profile.refinement_backbones.get(weights.architecture)
         config, inputs, locations = self._images.read()
@@ -34,7 +35,7 @@ class RefinementStages:
                 **config,
                 "refinement": row.refine,
                 "options": training_options(refiner),
-                "recipe": plain(parse_options("recipe", TrainingRecipe, recipe)),
+                "recipe": plain(recipe),
                 **({"backbone": changes} if changes else {}),
                 "seed": seed,
             },

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchmarkError
+from benchmark.registry import near_name
 from benchmark.store import write_atomic
 from benchmark.tables.schema import Table
 
@@ -51,6 +52,14 @@ def add_server_score(
         BenchmarkError: No such cell, a wrong value, no link, or a score that is there already.
     """
     path = folder / FILE_NAME
+    rows = [one.id for one in table.rows if one.ours]
+    if row not in rows:
+        raise BenchmarkError(near_name(f"row of {table.id} that is measured", row, rows))
+    servers = [one.id for one in table.columns if one.server]
+    if column not in servers:
+        raise BenchmarkError(
+            near_name(f"column of {table.id} that waits for a server", column, servers)
+        )
     if not re.fullmatch(r"https?://[!-~]+", link):
         raise BenchmarkError(f"{link!r} is no link: give the address of the server's page")
     if (there := load_server_scores(folder, table).get((row, column))) is not None:

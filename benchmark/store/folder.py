@@ -108,7 +108,7 @@ class Store:
                 )
         try:
             return int(json.loads(path.read_text())["version"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise BenchmarkError(
                 f'{path} is unreadable: write {{"version": {STORE_VERSION}}} into it, '
                 "or choose another --store"

@@ -10,6 +10,7 @@ import pytest
 
 from benchmark.data.check import CheckReport, check_dataset
 from benchmark.data.voc import open_voc, write_label_png
+from benchmark.errors import BenchmarkError
 from benchmark.progress import SilentProgress
 
 SPLITS = Path("ImageSets/Segmentation")
@@ -85,10 +86,16 @@ def test_images_that_both_splits_hold(voc: Path) -> None:
     assert "val.txt: b_1 is the same image as a_2 of train_aug" in report.problems[0]
 
 
-def test_one_list_for_both_splits_is_read_once(voc: Path) -> None:
-    report = check(voc, val_split="train_aug")
-    assert [split.split for split in report.splits] == ["train_aug"]
-    assert report.duplicates == ()
+def test_a_list_that_is_trained_on_and_scored_is_refused(voc: Path) -> None:
+    with pytest.raises(BenchmarkError, match="both 'val': name two lists"):
+        open_voc(voc, train_split="val")
+
+
+def test_validation_images_without_any_class_are_a_problem(voc: Path) -> None:
+    dataset = open_voc(voc, classes=["sofa"])
+    found = check_dataset(dataset, SilentProgress()).problems
+    wanted = "val: no image holds any of sofa: choose other --classes, or mend the labels"
+    assert wanted in found
 
 
 def test_progress_counts_every_image(voc: Path) -> None:

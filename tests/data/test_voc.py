@@ -299,6 +299,10 @@ BROKEN_FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda voc: (voc / "image_labels.csv").write_text(""),
         "image_labels.csv: no column 'id'",
     ),
+    "labels file with a class twice": (
+        lambda voc: edit(voc / "image_labels.csv", ",horse,", ",cat,"),
+        "image_labels.csv: column 'cat' is there twice: keep one",
+    ),
     "labels file with a short line": (
         lambda voc: edit(voc / "image_labels.csv", "a_2,0,", "a_2,"),
         "image_labels.csv, line 3: 20 cells where the header has 21",

@@ -78,7 +78,7 @@ def test_a_score_is_entered_behind_what_is_there(table2: Table, tmp_path: Path) 
     ("column", "value", "link", "message"),
     [
         ("test_crf", 60.7, "page", "'page' is no link"),
-        ("val", 60.7, LINK, r"seenet_vgg16\.val is no cell that waits"),
+        ("val", 60.7, LINK, "no column of seenet_table2 that waits for a server 'val'"),
         ("test_crf", 160.7, LINK, "value must be a number from 0 to 100"),
         ("test_crf", float("nan"), LINK, "value must be a number from 0 to 100"),
     ],
