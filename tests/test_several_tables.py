@@ -119,14 +119,15 @@ def test_a_table_that_the_profile_cannot_measure_is_named_and_left_out(
 ) -> None:
     scenes = (profiles.FOLDER / "scenes.toml").read_text()
     profile = tmp_path / "vgg.toml"
-    profile.write_text(scenes.split("[segmentation.largefov_resnet101]")[0])
+    less = scenes.split("[segmentation.largefov_resnet101]")[0]
+    profile.write_text(less.replace('id = "scenes"', 'id = "vgg"'))
     of_profile = ("--profile", str(profile), "--json")
     assert suite("report", "--table", "sgan_table3,eader_alpha", *of_profile) == 0
     out, err = capsys.readouterr()
     assert json.loads(out) == []
     assert err.splitlines() == [
-        "left out: profile scenes can measure no cell of sgan_table3: "
-        "profile scenes has no sgan_aspp_vgg16",
+        "left out: profile vgg can measure no cell of sgan_table3: "
+        "profile vgg has no sgan_aspp_vgg16",
         "eader_alpha: no number of ours, left as it is",
     ]
     assert suite("report", "--table", "sgan_table3", *of_profile) == 2

@@ -103,7 +103,12 @@ def report(
     """Write the table from what the store holds; nothing is run."""
     _check_one_row(given, rows)
     plans = _plans(given, dict.fromkeys(split_tables(table), seeds), split_names(rows))
-    _report(plans, _several(table), open_store(store), results, as_json)
+    written = _report(plans, _several(table), open_store(store), results, as_json)
+    if not (written or _several(table)):
+        raise BenchmarkError(
+            f"store {store} holds no number of {table}, and {results} has some: "
+            "choose another --store or --results, or run it"
+        )
 
 
 def page(
@@ -328,8 +333,11 @@ def _report(
     results: Path,
     as_json: bool,
     failures: Mapping[str, str] | None = None,
-) -> None:
-    """Write and print the tables; those without a number of ours only where none is written yet."""
+) -> bool:
+    """Write and print the tables; those without a number of ours only where none is written yet.
+
+    Of several, none without a number is written. Return whether any was.
+    """
     from benchmark.report.console import print_report
     from benchmark.report.document import report_to_json
     from benchmark.report.page import write_page
@@ -346,12 +354,6 @@ def _report(
             say(f"{plan.table.id}: no number of ours, left as it is")
             continue
         reports.append((made, write_report(made, results, plan.name)))
-    if not (reports or several or failures):
-        table = plans[0].table.id
-        raise BenchmarkError(
-            f"store {store.root} holds no number of {table}, and {results} has some: "
-            "choose another --store or --results, or run it"
-        )
     shared = []
     if own and reports:
         shared = [write_page(results, plans[0].profile.id), write_index(results)]
@@ -359,6 +361,7 @@ def _report(
         documents = [report_to_json(made) for made, _ in reports]
         if several or documents:
             print_json(documents if several else documents[0])
-        return
+        return bool(reports)
     for made, written in reports:
         print_report(made, [*written, *shared])
+    return bool(reports)
