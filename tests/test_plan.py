@@ -710,6 +710,8 @@ def test_a_profile_of_the_users_cannot_pass_for_one_of_the_suite(tmp_path: Path)
         load_profile(str(own))
     own.write_text(shipped.replace('id = "scenes"', 'id = "mine"'))
     assert load_profile(str(own)).id == "mine"
+    shipped_file = Path(profiles.__file__).parent / ".." / "profiles" / "scenes.toml"
+    assert load_profile(str(shipped_file)).id == "scenes"
 
 
 def config_of_profile(name: str) -> str:

@@ -160,7 +160,7 @@ def load_profile(profile: str) -> Profile:
         raise BenchmarkError(f"profile {path.name}: {_first(error)}") from error
     except (TypeError, ValueError) as error:
         raise BenchmarkError(f"profile {path.name}: {error}") from error
-    if path.parent != FOLDER and loaded.id in profile_ids():
+    if path.resolve().parent != FOLDER.resolve() and loaded.id in profile_ids():
         raise BenchmarkError(
             f"profile {path.name}: the id '{loaded.id}' is that of a profile of the suite, "
             "whose results it would pass for: choose another"
