@@ -161,7 +161,7 @@ def test_mistakes_are_told(profile: Profile) -> None:
     with pytest.raises(BenchmarkError, match="no refinement 'afinity': did you mean 'affinity'"):
         make_plan(table(refine="afinity"), profile, UserFiles(), (0,))
     wrong = profile.model_copy(update={"refinement": {"iteration": 3}})
-    with pytest.raises(BenchmarkError, match="recipe: no option 'iteration'"):
+    with pytest.raises(BenchmarkError, match="profile tiny: refinement: no option 'iteration'"):
         make_plan(table().model_copy(update={"diagnostics": {}}), wrong, UserFiles(), (0,))
 
 

@@ -11,16 +11,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import equations
 import measured
 import options
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
 
 from benchmark.tables import table_ids
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
 RESULTS = "results"
@@ -40,6 +42,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page a table, and all of results/ as it lies there."""
+    from mkdocs.structure.files import File
+
     for name in table_ids():
         content = measured.table_page(name)
         files.append(File.generated(config, f"tables/{name}.md", content=content))
