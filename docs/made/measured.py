@@ -109,10 +109,10 @@ def _measured(profile: str, chosen: Callable[[Row], bool]) -> Iterator[str]:
         return
     yield f"### Profile {profile}"
     header = ("table", "row", "score", "published", "ours", "seeds", "verdict")
-    yield markdown_table(header, scores, (3, 4, 5))
+    yield markdown_table(header, scores, (3, 4, 5), cell=str)
     if claims:
         yield "Claims that these rows take part in:"
-        yield markdown_table(("table", *CLAIM_HEADER), claims, (2, 3, 4))
+        yield markdown_table(("table", *CLAIM_HEADER), claims, (2, 3, 4), cell=str)
 
 
 def _sheets(method: str) -> Iterator[str]:
@@ -151,9 +151,9 @@ def badge(verdict: str) -> str:
 
 
 def text(value: str) -> str:
-    """Return text that is neither HTML nor Markdown."""
+    """Return text that is neither HTML nor Markdown, in a table or outside of one."""
     escaped = html.escape(value, quote=False)
-    return "".join(f"\\{sign}" if sign in "*_`[]" else sign for sign in escaped)
+    return "".join(f"&#{ord(sign)};" if sign in "*_`[]\\" else sign for sign in escaped)
 
 
 def table_page(name: str) -> str:
@@ -168,6 +168,7 @@ def table_page(name: str) -> str:
         markdown_table(
             ("row", "method", "labels", "segmentation", "supervision"),
             [tuple(text(entry) for entry in _made(row)) for row in rows],
+            cell=str,
         ),
     ]
     cited = len(table.rows) - len(rows)
@@ -209,14 +210,13 @@ def _report(report: Report) -> Iterator[str]:
     header = ("row", *(("score",) if several else ()), "published", "ours", "seeds", "verdict")
     first = len(header) - 4
     if rows:
-        yield markdown_table(
-            (*header, "95 % for one run"), rows, (first, first + 1, first + 2, first + 4)
-        )
+        numbers = (first, first + 1, first + 2, first + 4)
+        yield markdown_table((*header, "95 % for one run"), rows, numbers, cell=str)
     else:
         yield "No mean over the classes is measured; the full report has the classes."
     if document["claims"]:
         claims = [claim_row(claim) for claim in document["claims"]]
-        yield markdown_table(CLAIM_HEADER, claims, (1, 2, 3))
+        yield markdown_table(CLAIM_HEADER, claims, (1, 2, 3), cell=str)
     if document["curves"]:
         yield f"![The sweeps, ours and the paper's](../{report.path}.svg)"
     endings = [ending for ending in REPORTS if _beside(report, ending).is_file()]
@@ -241,7 +241,7 @@ def tables_overview() -> str:
         fates = [_fate(name, profile) for profile in _profiles()]
         source = text(table.paper.venue) if table.paper else "no paper"
         rows.append((f"[{text(table.title)}]({name}.md) `{name}`", source, *fates))
-    return markdown_table(header, rows)
+    return markdown_table(header, rows, cell=str)
 
 
 def _fate(name: str, profile: str) -> str:
@@ -278,10 +278,10 @@ def methods_overview() -> str:
             )
         )
     header = ("method", "paper", "supervision", *(f"labels, {one}" for one in names))
-    return markdown_table(header, rows, range(3, 3 + len(names)))
+    return markdown_table(header, rows, range(3, 3 + len(names)), cell=str)
 
 
 def verdict_meanings() -> str:
     """Return every verdict on a cell with its meaning."""
     rows = [(badge(name), meaning) for name, meaning in MEANINGS.items()]
-    return markdown_table(("verdict", "meaning"), rows)
+    return markdown_table(("verdict", "meaning"), rows, cell=str)

@@ -70,6 +70,18 @@ def test_every_field_of_the_card_is_explained() -> None:
     assert list(options.CARD_MEANINGS) == list(TITLES)
 
 
+def test_verdicts_and_links_in_tables_are_markup_and_titles_are_text() -> None:
+    page = measured.table_page("dsna_table2")
+    assert '| <span class="verdict' in page
+    assert "| mS&#95;{prec} (merged map) |" in page  # no emphasis, and no sign before it
+    overview = measured.tables_overview()
+    assert re.search(r"\| \[[^|]+\]\(dsna_table2\.md\) `dsna_table2` \|", overview)
+    for made in (page, overview, measured.measured("method", "dsna"), measured.verdict_meanings()):
+        assert "&lt;span" not in made
+        assert "&#93;(" not in made
+        assert "\\_" not in made
+
+
 def test_every_command_and_option_is_listed() -> None:
     import hooks
 
@@ -123,7 +135,7 @@ def test_every_table_has_a_page_and_a_line() -> None:
 
 
 def test_text_of_a_paper_is_no_markup() -> None:
-    assert measured.text("<b> a|b *c* d_e [f]") == r"&lt;b&gt; a|b \*c\* d\_e \[f\]"
+    assert measured.text("<b> a|b *c* d_e [f]") == ("&lt;b&gt; a|b &#42;c&#42; d&#95;e &#91;f&#93;")
 
 
 @pytest.fixture(scope="module")
