@@ -8,8 +8,8 @@ from the end of its heap: it grows by a megabyte a photograph, to five times wha
 from __future__ import annotations
 
 import ctypes
-import threading
-from types import TracebackType
+
+from benchmark.repeated import Repeated
 
 SECONDS = 5.0
 """A step takes a few milliseconds more after memory was given back, so not after each."""
@@ -25,27 +25,12 @@ def give_back() -> bool:
     return True
 
 
-class FreedMemory:
+class FreedMemory(Repeated):
     """Gives freed memory back every few seconds while the block runs."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
-        self._seconds = seconds
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
+        super().__init__(seconds)
 
-    def __enter__(self) -> FreedMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._done.wait(self._seconds) and give_back():
-            pass
+    def act(self) -> None:
+        """Give it back, where the C library can."""
+        give_back()

@@ -10,15 +10,16 @@ import os
 import platform
 import subprocess
 import sys
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import psutil
 
+from benchmark.repeated import Repeated
 from benchmark.seeding import is_deterministic
 
 SOURCE = Path(__file__).resolve()
@@ -228,27 +229,24 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return finished.stdout.strip() if finished.returncode == 0 else None
 
 
-class PeakMemory:
+class PeakMemory(Repeated):
     """Samples the resident memory of this process and its children while the block runs.
 
     Pages shared by several processes count once for each, so the peak is an upper bound.
     """
 
     def __init__(self, interval: float = 0.25) -> None:
-        self._interval = interval
+        super().__init__(interval)
         self._bytes = 0
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     @property
     def megabytes(self) -> float:
         """The peak so far, in 10^6 bytes."""
         return self._bytes / 1e6
 
-    def __enter__(self) -> PeakMemory:
-        self._sample()
-        self._thread.start()
-        return self
+    def __enter__(self) -> Self:
+        self.act()
+        return super().__enter__()
 
     def __exit__(
         self,
@@ -256,15 +254,11 @@ class PeakMemory:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._done.set()
-        self._thread.join()
-        self._sample()
+        super().__exit__(kind, error, traceback)
+        self.act()
 
-    def _watch(self) -> None:
-        while not self._done.wait(self._interval):
-            self._sample()
-
-    def _sample(self) -> None:
+    def act(self) -> None:
+        """Take one sample."""
         self._bytes = max(self._bytes, _resident_bytes())
 
 
