@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+FEW = 3
+"""So many of the names that are alike in a mistake are told; the others are counted."""
+
 
 class BenchmarkError(Exception):
     """A mistake that its message alone explains: what is wrong, where, and the mend."""
+
+
+class NotGiven(BenchmarkError):
+    """A stage for which the user's files hold nothing, with the reason."""
 
 
 class DiskFull(BenchmarkError):
@@ -13,3 +22,9 @@ class DiskFull(BenchmarkError):
 
 class ProcessDied(BenchmarkError):
     """The process that made a stage was ended from outside: out of memory, or by hand."""
+
+
+def first_few(names: Sequence[str]) -> str:
+    """Return e.g. ``a, b, c and 5 more``."""
+    more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
+    return f"{', '.join(names[:FEW])}{more}"

@@ -9,13 +9,13 @@ from functools import cached_property
 
 from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.data.voc import CLASS_NAMES
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, NotGiven
 from benchmark.executor import with_inputs
 from benchmark.graph import StageGraph, as_scored, at_scale, broken_plugin, row_method, segments
 from benchmark.profiles import Profile, why_no_family
 from benchmark.proxy import find_recipe
 from benchmark.registry import near_name
-from benchmark.released import NotReleased, Released, described
+from benchmark.released import Released, described
 from benchmark.report.card import ProtocolCard
 from benchmark.store import Stage
 from benchmark.tables import Column, Row, Table
@@ -69,6 +69,8 @@ class Plan:
     """Row id -> what its figure shows."""
     released: Released = field(default_factory=dict)
     """The released files that its one row is started from."""
+    not_given: tuple[str, ...] = ()
+    """Why some rows have no measures of val and no figure: what the user's files lack."""
     images: Mapping[str, int] = field(default_factory=dict)
     """How many images each split has that is trained on or scored, by the data's own names."""
 
@@ -87,6 +89,18 @@ class Plan:
             files = " ".join(f"--from {kind}=..." for kind in self.released)
             command = f"{command} --rows {self.table.rows[0].id} {files}"
         return f"run {command} first, with the same options"
+
+    def sheet(self, row_id: str) -> Sheet:
+        """Return what a row's figure shows; BenchmarkError where there is no such row or figure."""
+        if row_id in self.sheets:
+            return self.sheets[row_id]
+        if row_id in self.diagnostics and self.not_given:
+            raise BenchmarkError(
+                f"the files given leave no attention maps and labels of val to draw of {row_id}: "
+                f"{'; '.join(self.not_given)}"
+            )
+        known = [name for name, found in self.diagnostics.items() if found]
+        raise BenchmarkError(near_name(f"row of ours in {self.table.id}", row_id, known))
 
     @cached_property
     def targets(self) -> tuple[Stage, ...]:
@@ -175,6 +189,8 @@ def make_plans(
             plans.append(_plan(graph, table, seeds))
         except NothingToMeasure as error:
             announce(f"left out: {error}")
+    for reason in dict.fromkeys(reason for plan in plans for reason in plan.not_given):
+        announce(f"left out: measures and figures of val: {reason}")
     if not plans:
         raise NothingToMeasure(f"profile {profile.id} can measure none of these tables")
     return tuple(plans)
@@ -193,6 +209,7 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
     absent: dict[tuple[str, str], str] = {}
     broken: dict[str, str] = {}
     sheets: dict[str, Sheet] = {}
+    not_given: dict[str, None] = {}
     alike: dict[tuple[str, str], CellPlan] = {}  # a row's columns of one test share their stages
     for row, column in table.measurable():
         if reason := _absence(graph, row, column):
@@ -207,7 +224,7 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
         try:
             if test not in alike:
                 alike[test] = _cell(graph, row, column, seeds)
-        except NotReleased as error:
+        except NotGiven as error:
             absent[row.id, column.id] = str(error)
             continue
         cells.append(replace(alike[test], column=column))
@@ -217,8 +234,10 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
             diagnostics[row.id] = {}
             continue
         diagnostics[row.id] = _diagnostics(graph, table, row, seeds)
-        with suppress(NotReleased):
+        try:
             sheets[row.id] = _sheet(graph, row, seeds[0])
+        except NotGiven as error:
+            not_given[str(error)] = None
     broken = {row_id: reason for row_id, reason in broken.items() if reason}
     if not cells and broken:
         raise NothingToMeasure(next(iter(broken.values())))
@@ -238,6 +257,7 @@ def _plan(graph: StageGraph, table: Table, seeds: Sequence[int]) -> Plan:
         {**graph.described(), **_started_from(graph)},
         sheets,
         graph.released,
+        tuple(not_given),
         graph.image_counts(_split(cell.column) for cell in cells),
     )
 
@@ -275,18 +295,18 @@ def _cell(graph: StageGraph, row: Row, column: Column, seeds: Sequence[int]) -> 
 def _diagnostics(
     graph: StageGraph, table: Table, row: Row, seeds: Sequence[int]
 ) -> dict[str, Diagnostic]:
-    """Return the row's measures, those left out that released files leave no stage for."""
+    """Return the row's measures, those left out that the user's files leave no stage for."""
     found = {}
     for name in table.diagnostics:
         if row.refine or not name.startswith("refined."):
-            with suppress(NotReleased):
+            with suppress(NotGiven):
                 found[name] = _diagnostic(graph, name, row, seeds)
     return found
 
 
 def _diagnostic(graph: StageGraph, name: str, row: Row, seeds: Sequence[int]) -> Diagnostic:
     readers: dict[str, tuple[str, Callable[[int], Stage]]] = {
-        "attention.val_map": ("val_map", lambda seed: graph.attention(row, seed)),
+        "attention.val_map": ("val_map", lambda seed: graph.scored_attention(row, seed)),
         "maps.val_miou": ("miou", lambda seed: graph.map_score(row, seed)),
         "refined.val_miou": ("miou", lambda seed: graph.refined_score(row, seed)),
     }

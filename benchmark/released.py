@@ -8,18 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, NotGiven, first_few
 from benchmark.registry import near_name
 from benchmark.user_files import file_digest, folder_digest
 
 Kind = Literal["attention", "maps", "cues", "labels"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-NAMED = 3
-"""How many of the images that lack a file are named."""
-
-
-class NotReleased(BenchmarkError):
-    """A stage that the released files leave out, with the reason."""
 
 
 @dataclass(frozen=True)
@@ -92,15 +86,14 @@ class ReleasedFiles:
         return frozenset(MapArchive(self.path).ids())
 
     def check_split(self, split: str, wanted: Sequence[str]) -> None:
-        """Raise NotReleased if no image of a split is there, BenchmarkError if some are not."""
+        """Raise NotGiven if no image of a split is there, BenchmarkError if some are not."""
         missing = [image_id for image_id in wanted if image_id not in self.ids]
         if len(missing) == len(wanted):
-            raise NotReleased(f"{self.kind} given in {self.name} hold no image of {split}")
+            raise NotGiven(f"{self.kind} given in {self.name} hold no image of {split}")
         if missing:
-            named = ", ".join(missing[:NAMED]) + (" ..." if len(missing) > NAMED else "")
             raise BenchmarkError(
                 f"--from {self.kind}: {self.path} lacks {len(missing)} of {len(wanted)} images of "
-                f"{split}: {named}"
+                f"{split}: {first_few(missing)}"
             )
 
     @property

@@ -167,7 +167,8 @@ def threshold_curves(plan: Plan, row_id: str, store: Store) -> tuple[ThresholdCu
     scored = plan.diagnostics[row_id].get(MAP_SCORE)
     if scored is None:
         return ()
-    fixed = _fixed_threshold(plan.sheets[row_id].labels)
+    sheet = plan.sheets.get(row_id)
+    fixed = _fixed_threshold(sheet.labels) if sheet else None
     curves = []
     for seed, stage in zip(plan.seeds, scored.stages, strict=True):
         path = store.folder(stage) / "curve.json"

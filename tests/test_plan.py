@@ -48,6 +48,8 @@ def files(tmp_path: Path) -> UserFiles:
         (tmp_path / name).write_bytes(name.encode())
     saliency = tmp_path / "saliency"
     saliency.mkdir()
+    for name in ("one", "two"):
+        Image.new("L", (20, 10)).save(saliency / f"{name}.png")
     weights = {name: tmp_path / f"{name}.pth" for name in ("vgg16", "resnet101")}
     return UserFiles(data=root, weights=weights, saliency=saliency, saliency_name="DSS")
 
@@ -172,6 +174,50 @@ def test_methods_of_another_backbone_have_it_in_the_paper_profile(
 def test_a_folder_that_is_not_voc_2012_is_refused(files: UserFiles) -> None:
     with pytest.raises(BenchmarkError, match="is not VOC 2012: train_aug lists 1 images"):
         planned(load_profile("paper"), files)
+
+
+def test_saliency_of_the_training_images_is_enough(paper: Profile, files: UserFiles) -> None:
+    """Releases hold maps of train_aug alone; the cells are scored on val without any."""
+    whole = planned(paper, files)
+    assert files.saliency is not None
+    (files.saliency / "two.png").unlink()
+    said: list[str] = []
+    (plan,) = make_plans([(own_rows("seenet_table1"), (0,))], paper, files, said.append)
+    assert said == [
+        f"left out: measures and figures of val: {files.saliency} holds no saliency map of val"
+    ]
+    assert {(cell.row.id, cell.column.id) for cell in plan.cells} == {
+        (cell.row.id, cell.column.id) for cell in whole.cells
+    }
+    assert "saliency val" in {stage.label for stage in whole.stages}
+    assert "saliency val" not in {stage.label for stage in plan.stages}
+    left_out = whole.diagnostics["seenet"].keys() - plan.diagnostics["seenet"].keys()
+    assert left_out == {name for name in whole.table.diagnostics if name.startswith("labels.val")}
+    assert left_out and whole.sheets and not plan.sheets
+    with pytest.raises(BenchmarkError, match="no saliency map of val"):
+        plan.sheet("seenet")
+    with pytest.raises(BenchmarkError, match="'senet': did you mean 'seenet'"):
+        plan.sheet("senet")
+
+
+def test_missing_saliency_of_some_images_is_told_before_anything_runs(
+    paper: Profile, files: UserFiles
+) -> None:
+    assert files.saliency is not None and files.data is not None
+    (files.saliency / "one.png").unlink()
+    with pytest.raises(BenchmarkError, match="lacks the saliency maps of 1 of 1 images of train_a"):
+        planned(paper, files)
+    Image.new("L", (20, 10)).save(files.saliency / "one.png")
+    names = ("two", "a", "b", "c", "d")
+    for name in names[1:]:
+        Image.new("RGB", (20, 10)).save(files.data / "JPEGImages" / f"{name}.jpg")
+        mask = Image.fromarray(np.full((10, 20), 3, np.uint8))
+        mask.save(files.data / "SegmentationClassAug" / f"{name}.png")
+    (files.data / "ImageSets/Segmentation/val.txt").write_text("\n".join(names))
+    known = VocFolder(kind="voc", name="VOC 2012", images={"train_aug": 1, "val": 5})
+    paper = paper.model_copy(update={"data": known})
+    with pytest.raises(BenchmarkError, match=r"of 4 of 5 images of val: a, b, c and 1 more$"):
+        planned(paper, files)
 
 
 def test_missing_saliency_is_asked_for(paper: Profile, files: UserFiles) -> None:
@@ -444,6 +490,23 @@ class TestSeenSaliency:
             planned(light, UserFiles(data=files.data, weights=weights))
 
     @pytest.mark.usefixtures("acol_sees")
+    def test_a_network_that_sees_maps_learns_without_those_of_val(
+        self, paper: Profile, files: UserFiles
+    ) -> None:
+        assert files.saliency is not None
+        (files.saliency / "two.png").unlink()
+        plan = planned(paper, files)
+        (network,) = [
+            stage
+            for stage in plan.stages
+            if stage.name == "attention" and stage.config["method"] == "acol"
+        ]
+        assert {role for role in network.inputs if "saliency" in role} == {"saliency_train"}
+        assert not {"attention.val_map", "maps.val_miou"} & plan.diagnostics["acol"].keys()
+        assert {"attention.val_map", "maps.val_miou"} <= plan.diagnostics["seenet"].keys()
+        assert plan.cells and not plan.absent
+
+    @pytest.mark.usefixtures("acol_sees")
     def test_saliency_for_the_network_is_none_for_the_labels(self, files: UserFiles) -> None:
         """The light profile's saliency guides networks; its labels are made without."""
         weights = {"mobilenet_v2": files.weights["vgg16"]}
@@ -480,10 +543,11 @@ def of_split(split: str, stage: str) -> Table:
 @pytest.fixture
 def voc_lists(files: UserFiles) -> Path:
     """The folder of lists, once train_aug has a second image that VOC's own list has not."""
-    assert files.data is not None
+    assert files.data is not None and files.saliency is not None
     for folder, ending in (("JPEGImages", "jpg"), ("SegmentationClassAug", "png")):
         one = files.data / folder / f"one.{ending}"
         (files.data / folder / f"more.{ending}").write_bytes(one.read_bytes())
+    (files.saliency / "more.png").write_bytes((files.saliency / "one.png").read_bytes())
     lists = files.data / "ImageSets" / "Segmentation"
     (lists / "train_aug.txt").write_text("one\nmore\n")
     return lists

@@ -45,6 +45,10 @@ class _AsTheyShouldBe(GivenFiles):
     def saliency_folder(self) -> Path:
         return super().saliency_folder() if self.files.saliency else NOT_GIVEN
 
+    def without_saliency(self, ids: Iterable[str]) -> tuple[str, ...]:
+        given = self.files.saliency is not None and self.files.data is not None
+        return super().without_saliency(ids) if given else ()
+
 
 @dataclass(frozen=True)
 class _ListedVoc(VocDataset):

@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from benchmark.data.voc import ANNOTATIONS, IMAGES, LABELS_CSV, SPLITS, VocDataset, read_mask
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, first_few
+from benchmark.saliency.files import read_saliency
 from benchmark.store import write_atomic
 
 if TYPE_CHECKING:
     from benchmark.progress import Progress
 
 MASKS = "SegmentationClassAug"
-FEW = 3
-"""So many of the files that fail alike are named; the others are counted."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,8 @@ class PaperCheck:
     """The outcome: no problem means that the folder is VOC 2012.
 
     Attributes:
-        counts: How many ids each list has; 0 where there is none.
+        counts: How many ids each list has; 0 where there is none. Of saliency maps, where a folder
+            is given, how many images of train_aug and val have one.
         problems: A line for every kind of mistake.
         sources: Where what is missing or not given is to be had, a line a part.
         manifest: The sha256 of every file that counts, by its path in the folder.
@@ -155,9 +155,12 @@ def check_paper(
             check.missing[what] = None
         elif not path.exists():
             check.miss(what, f"{what}: nothing at {path}")
+    counts = {name: len(ids) for name, ids in lists.items()}
+    if (folder := (given or {}).get("saliency")) and folder.is_dir():
+        counts |= _check_saliency(check, folder, lists, progress)
     manifest = dict(sorted(check.manifest.items()))
     return PaperCheck(
-        counts={name: len(ids) for name, ids in lists.items()},
+        counts=counts,
         problems=tuple(check.lines()),
         sources=tuple(f"{what}: {SOURCES[what]}" for what in check.missing),
         manifest=manifest,
@@ -182,7 +185,12 @@ class _Check:
     problems: dict[str, list[str]] = field(default_factory=dict)  # what -> which
     missing: dict[str, None] = field(default_factory=dict)  # names of SOURCES
     manifest: dict[str, str] = field(default_factory=dict)
-    longest: int = 0
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # id -> height, width
+
+    @property
+    def longest(self) -> int:
+        """The longest side of all images that can be decoded, in pixels; 0 without any."""
+        return max(map(max, self.sizes.values()), default=0)
 
     def miss(self, source: str, problem: str, which: str | None = None) -> None:
         """Note a problem that a part of SOURCES would mend."""
@@ -192,8 +200,7 @@ class _Check:
     def lines(self) -> Iterable[str]:
         """Yield the problems, each with the first files that it is about."""
         for problem, which in self.problems.items():
-            more = f" and {len(which) - FEW} more" if len(which) > FEW else ""
-            yield f"{problem}: {', '.join(which[:FEW])}{more}" if which else problem
+            yield f"{problem}: {first_few(which)}" if which else problem
 
     def ids(self, name: str, split: Split) -> tuple[str, ...]:
         """Return the ids of a list, once it is known to be the official one."""
@@ -232,7 +239,7 @@ class _Check:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             self.miss(IMAGES, f"{IMAGES}: images that cannot be decoded", image_id)
             return None
-        self.longest = max(self.longest, *size)
+        self.sizes[image_id] = size
         return size
 
     def _look_at_mask(self, image_id: str, size: tuple[int, int] | None) -> None:
@@ -281,6 +288,38 @@ def _check_same_images(check: _Check, lists: Mapping[str, Sequence[str]]) -> Non
         ]
         if pairs:
             check.problems[f"images that are in train_aug and in {name}"] = pairs
+
+
+def _check_saliency(
+    check: _Check, folder: Path, lists: Mapping[str, Sequence[str]], progress: Progress
+) -> dict[str, int]:
+    """Read the maps of train_aug, which labels are made from, and of val if there is any.
+
+    Returns how many images have one.
+    """
+    found = {path.stem for path in folder.glob("*.png")}
+    counts = {}
+    for split in ("train_aug", "val"):
+        ids = lists.get(split, ())
+        present = [image_id for image_id in ids if image_id in found]
+        counts[f"saliency of {split}"] = len(present)
+        for image_id in ids if split == "train_aug" or present else ():
+            if image_id not in found:
+                check.miss("saliency", f"saliency: missing maps of {split}", image_id)
+        with progress.task(f"checking saliency of {split}", len(present)) as task:
+            for image_id in present:
+                _look_at_saliency(check, folder, image_id)
+                task.advance()
+    return counts
+
+
+def _look_at_saliency(check: _Check, folder: Path, image_id: str) -> None:
+    if image_id not in check.sizes:  # told already: no image to compare it with
+        return
+    try:
+        read_saliency(folder, image_id, check.sizes[image_id])
+    except BenchmarkError as error:
+        check.problems.setdefault("saliency: maps that cannot be used", []).append(str(error))
 
 
 def _only(lists: Mapping[str, Sequence[str]], name: str) -> set[str]:

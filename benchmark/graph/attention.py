@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmark.errors import NotGiven
 from benchmark.graph.code import READING, TRAINING, method_code
 from benchmark.graph.images import Images
 from benchmark.graph.initial_weights import InitialWeights
@@ -13,7 +14,7 @@ from benchmark.graph.saliency import SaliencyStages
 from benchmark.method import Head, Method, TrainingRecipe
 from benchmark.profiles import Profile
 from benchmark.registry import parse_options
-from benchmark.released import NotReleased, Released, ReleasedFiles
+from benchmark.released import Released, ReleasedFiles
 from benchmark.store import Stage
 from benchmark.tables import Row
 
@@ -36,12 +37,12 @@ class AttentionStages:
         self._saliency = saliency
 
     def network(self, row: Row, seed: int) -> Stage:
-        """Train the row's attention network; NotReleased where released files leave it out."""
+        """Train the row's attention network; NotGiven where released files leave it out."""
         method = row_method(row)
         if "attention" in self._released:
             return self._released_network(row, self._released["attention"])
         if self._released and not (set(self._released) == {"maps"} and row.refine):
-            raise NotReleased("no attention network is trained: what comes after it is given")
+            raise NotGiven("no attention network is trained: what comes after it is given")
         config, inputs, locations = self._images.read()
         return Stage(
             name="attention",
@@ -56,12 +57,14 @@ class AttentionStages:
             inputs={
                 **inputs,
                 "backbone": self._weights.backbone(self.initial_weights(row)),
-                **self._saliency.seen(row, saliency_train="train", saliency_val="val"),
+                **self._saliency.seen(row, saliency_train="train"),
+                **self._saliency.seen_if_given(row, saliency_val="val"),
             },
             locations=locations,
             label=f"attention {row.id} seed {seed}",
             code=(
                 "benchmark.stages.attention:attention",
+                "benchmark.stages.attention:measured",
                 *READING,
                 *TRAINING,
                 *method_code(type(method)),
@@ -103,12 +106,13 @@ class AttentionStages:
                 "test_size": self._recipe(method).test_size,
                 "sha256": files.sha256,
             },
-            inputs={**inputs, **self._saliency.seen(row, saliency_val="val")},
+            inputs={**inputs, **self._saliency.seen_if_given(row, saliency_val="val")},
             locations={**locations, "weights": str(files.path)},
             label=f"attention {row.id} from {files.name}",
             code=(
                 "benchmark.stages.released:released_attention",
                 "benchmark.stages.released:load_strictly",
+                "benchmark.stages.attention:measured",
                 *READING,
                 "benchmark.attention",
                 "benchmark.batches",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterable
+from functools import cache, cached_property
 from pathlib import Path
 
 from benchmark.data.voc import VocDataset
@@ -37,3 +38,11 @@ class GivenFiles:
     def saliency_folder(self) -> Path:
         """Return the folder of saliency maps; BenchmarkError where it is missing."""
         return saliency_folder(self.profile, self.files)
+
+    def without_saliency(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Return those ids of images that have no saliency map in the folder."""
+        return tuple(image_id for image_id in ids if image_id not in self._with_saliency)
+
+    @cached_property
+    def _with_saliency(self) -> frozenset[str]:
+        return frozenset(path.stem for path in self.saliency_folder().glob("*.png"))

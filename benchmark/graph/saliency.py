@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import cast
 
-from benchmark.errors import BenchmarkError
+from benchmark.errors import BenchmarkError, NotGiven, first_few
 from benchmark.graph.code import READING
 from benchmark.graph.files import GivenFiles
 from benchmark.graph.images import Images
@@ -36,8 +37,19 @@ class SaliencyStages:
             return {}
         return {role: self.maps(split) for role, split in splits.items()}
 
+    def seen_if_given(self, row: Row, **splits: str) -> dict[str, Stage]:
+        """Return the same stages, or none where the user's folder has no map of a split."""
+        try:
+            return self.seen(row, **splits)
+        except NotGiven:
+            return {}
+
     def maps(self, split: str) -> Stage:
-        """Saliency maps of one split; BenchmarkError where the profile has none."""
+        """Saliency maps of one split.
+
+        BenchmarkError where the profile has none, or the user's folder lacks some; NotGiven where
+        it has none at all of a split that nothing learns from, as releases for training have.
+        """
         settings = self._profile.saliency
         config, inputs, locations = self._images.read()
         if settings.kind == "none":
@@ -47,6 +59,7 @@ class SaliencyStages:
             )
         if settings.kind == "folder":
             folder = self._files.saliency_folder()
+            self._check(folder, split)
             config = {**config, "source": "folder", "digest": self._files.folder_digest(folder)}
             locations = {**locations, "saliency": str(folder)}
         elif settings.kind == "source":
@@ -70,6 +83,17 @@ class SaliencyStages:
                 *(source_code(settings.source) if settings.source is not None else ()),
             ),
         )
+
+    def _check(self, folder: Path, split: str) -> None:
+        ids, name = self._images.ids(split), self._images.split(split)
+        missing = self._files.without_saliency(ids)
+        if len(missing) == len(ids) and split != "train":
+            raise NotGiven(f"{folder} holds no saliency map of {name}")
+        if missing:
+            raise BenchmarkError(
+                f"{folder} lacks the saliency maps of {len(missing)} of {len(ids)} images of "
+                f"{name}: {first_few(missing)}"
+            )
 
     def source(self) -> SaliencySource:
         """Return the plugin that the profile's saliency comes from, with its options."""

@@ -53,8 +53,13 @@ class StageGraph:
     # Stages
 
     def attention(self, row: Row, seed: int) -> Stage:
-        """Train the row's attention network; NotReleased where released files leave it out."""
+        """Train the row's attention network; NotGiven where released files leave it out."""
         return self._attention.network(row, seed)
+
+    def scored_attention(self, row: Row, seed: int) -> Stage:
+        """Train it; NotGiven where it looks at saliency maps and there are none of val to score."""
+        self._saliency.seen(row, saliency_val="val")
+        return self.attention(row, seed)
 
     def maps(self, row: Row, split: str, seed: int) -> Stage:
         """Read the attention maps of one split."""

@@ -85,9 +85,7 @@ def write_context(
     BenchmarkError for a row without such maps or not run yet, and for an image or a pixel that is
     not there. ``announce`` is told where the code behind the network has changed since.
     """
-    if row not in plan.sheets:
-        raise BenchmarkError(near_name(f"row of ours in {plan.table.id}", row, plan.sheets))
-    sheet = plan.sheets[row]
+    sheet = plan.sheet(row)
     function = context_function(row_method(plan.table.row(row)), row)
     _check_trained(plan, sheet.maps, store, announce)
     context = read_context(function, plan, row, image_id, pixels, store)

@@ -20,7 +20,6 @@ from benchmark.maps import MapArchive
 from benchmark.plan import Plan, Sheet
 from benchmark.progress import SilentProgress
 from benchmark.proxy import resize_maps
-from benchmark.registry import near_name
 from benchmark.stages.inputs import dataset_of
 from benchmark.store import Stage, Store, Workspace, write_atomic
 
@@ -75,11 +74,7 @@ def write_sheet(
     BenchmarkError for a row that the plan does not measure, or that has not been run.
     ``announce`` is told where the code behind the row has changed since.
     """
-    if row not in plan.sheets and plan.released:
-        raise BenchmarkError("the files given leave no attention maps and labels of val to draw")
-    if row not in plan.sheets:
-        raise BenchmarkError(near_name(f"row of ours in {plan.table.id}", row, plan.sheets))
-    sheet = plan.sheets[row]
+    sheet = plan.sheet(row)
     check_finished(plan, (sheet.maps, sheet.labels), store)
     tell_stale(sheet.labels, store, announce)
     dataset = dataset_of(reading(sheet.labels, store))
@@ -107,6 +102,8 @@ def write_sheets(
         except Unfinished as error:
             announce(f"{row} is left out: {error}")
             unfinished += 1
+    if not plan.sheets and plan.not_given:
+        raise BenchmarkError(f"no row of {plan.table.id} has a figure: {plan.not_given[0]}")
     if unfinished == len(plan.sheets):
         raise BenchmarkError(f"no row of {plan.table.id} is finished in the store {store.root}")
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.data.voc import VocDataset
 from benchmark.maps import write_maps
-from benchmark.method import TrainingRecipe
+from benchmark.method import Method, TrainingRecipe
 from benchmark.registry import build_method, parse_options
 from benchmark.seeding import derive
 from benchmark.stages.inputs import (
@@ -29,8 +30,7 @@ def attention(work: Workspace) -> Metrics:
     """Train the method's attention network; score its classifier on the validation split."""
     import torch
 
-    from benchmark.attention import Trainer, class_scores
-    from benchmark.metrics import mean_average_precision
+    from benchmark.attention import Trainer
     from benchmark.weights import save_state_dict
 
     dataset = dataset_of(work)
@@ -49,12 +49,25 @@ def attention(work: Workspace) -> Metrics:
     )
     method.fit(network, trainer)
     save_state_dict(work.out / "attention.safetensors", network.state_dict())
+    return measured(work, method, network, dataset, recipe.test_size)
+
+
+def measured(
+    work: Workspace, method: Method, network: Any, dataset: VocDataset, size: int
+) -> Metrics:
+    """Count the network's parameters, and score its classifier on the validation split.
+
+    It is not scored where it looks at saliency maps and the user has none of that split.
+    """
+    from benchmark.attention import class_scores
+    from benchmark.metrics import mean_average_precision
+
+    metrics: Metrics = {"parameters": sum(parameter.numel() for parameter in network.parameters())}
+    if method.needs_saliency and "saliency_val" not in work.inputs:
+        return metrics
     val = labelled_images(work, dataset, dataset.ids(dataset.val_split), "saliency_val")
-    scores = class_scores(method, network, val, recipe.test_size, INFERENCE_BATCH)
-    return {
-        "val_map": float(mean_average_precision(scores, val.labels)),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-    }
+    scores = class_scores(method, network, val, size, INFERENCE_BATCH)
+    return {**metrics, "val_map": float(mean_average_precision(scores, val.labels))}
 
 
 def maps(work: Workspace) -> Metrics:

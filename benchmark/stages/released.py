@@ -19,11 +19,10 @@ from benchmark.data.voc import VOID, VocDataset, write_label_png
 from benchmark.errors import BenchmarkError
 from benchmark.maps import MapArchive, write_maps
 from benchmark.registry import build_method
+from benchmark.stages.attention import measured
 from benchmark.stages.inputs import (
-    INFERENCE_BATCH,
     attention_network,
     dataset_of,
-    labelled_images,
     tracked,
 )
 from benchmark.store import Metrics, Workspace
@@ -34,8 +33,6 @@ ReadMaps = Callable[[str], ReleasedMaps]
 
 def released_attention(work: Workspace) -> Metrics:
     """Check released weights of the attention network, key by key; score their classifier."""
-    from benchmark.attention import class_scores
-    from benchmark.metrics import mean_average_precision
     from benchmark.weights import load_state_dict, save_state_dict
 
     dataset = dataset_of(work)
@@ -44,12 +41,7 @@ def released_attention(work: Workspace) -> Metrics:
     source = work.locations["weights"]
     load_strictly(network, load_state_dict(source), source)
     save_state_dict(work.out / "attention.safetensors", network.state_dict())
-    val = labelled_images(work, dataset, dataset.ids(dataset.val_split), "saliency_val")
-    scores = class_scores(method, network, val, work.config["test_size"], INFERENCE_BATCH)
-    return {
-        "val_map": float(mean_average_precision(scores, val.labels)),
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
-    }
+    return measured(work, method, network, dataset, work.config["test_size"])
 
 
 def load_strictly(network: Any, state: dict[str, Any], source: Path) -> None:

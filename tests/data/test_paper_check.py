@@ -179,6 +179,38 @@ def test_what_else_the_profile_needs(root: Path) -> None:
     assert "vgg16-397923af.pth" in found.sources[2]
 
 
+def saliency_folder(root: Path, *names: str) -> Path:
+    folder = root.parent / "saliency"
+    folder.mkdir()
+    for name in names:
+        Image.new("L", (16, 10)).save(folder / f"{name}.png")
+    return folder
+
+
+def test_saliency_maps_of_train_aug_are_enough(root: Path) -> None:
+    found = check(root, saliency=saliency_folder(root, "a", "b"))
+    assert (found.problems, found.sources) == ((), ())
+    assert found.counts["saliency of train_aug"] == 2
+    assert found.counts["saliency of val"] == 0
+
+
+def test_saliency_maps_are_counted_and_read(root: Path) -> None:
+    (root / "ImageSets/Segmentation/val.txt").write_text("c\nd\n")
+    splits = {**TINY.splits, "val": Split(2), "test": Split(1)}
+    folder = saliency_folder(root, "b", "c")
+    Image.new("RGB", (16, 10)).save(folder / "b.png")
+    Image.new("L", (8, 10)).save(folder / "c.png")
+    found = check(root, Expected(splits, masks=(), longest_side=16), saliency=folder)
+    assert [problem for problem in found.problems if "saliency" in problem] == [
+        "saliency: missing maps of train_aug: a",
+        f"saliency: maps that cannot be used: {folder / 'b.png'} has mode RGB: save saliency as "
+        f"8-bit grey (mode L), {folder / 'c.png'} is (8, 10) pixels, its image (16, 10)",
+        "saliency: missing maps of val: d",
+    ]
+    assert [source.split(":")[0] for source in found.sources] == ["saliency"]
+    assert found.counts["saliency of train_aug"] == found.counts["saliency of val"] == 1
+
+
 def test_an_empty_folder_lists_all_that_it_lacks(tmp_path: Path) -> None:
     found = check_paper(tmp_path, SilentProgress())
     assert [source.split(":")[0] for source in found.sources] == [

@@ -275,7 +275,7 @@ class TestFile:
         path = written(given, store, tmp_path)
         assert path == tmp_path / "tiny" / "from" / "seenet_table1-seenet-labels.jpg"
         with pytest.raises(BenchmarkError, match="leave no attention maps and labels of val"):
-            written(replace(given, sheets={}), store, tmp_path)
+            written(replace(given, sheets={}, not_given=("no labels of val",)), store, tmp_path)
 
     def test_an_unfinished_row_names_the_command_and_writes_nothing(
         self, plan: Plan, store: Store, tmp_path: Path
