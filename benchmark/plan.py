@@ -389,8 +389,8 @@ def _dataset_name(graph: StageGraph) -> str:
 
 
 def _network_name(graph: StageGraph, row: Row) -> str:
-    family = str(row.segmentation)
-    return family if graph.profile.id == "paper" else graph.network_path(row).stem
+    own = graph.profile.id == "paper" and not graph.family(row).substitute
+    return str(row.segmentation) if own else graph.network_path(row).stem
 
 
 def _saliency_name(graph: StageGraph) -> str:

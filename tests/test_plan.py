@@ -22,7 +22,7 @@ from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profi
 from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
 from benchmark.store import Stage
-from benchmark.tables import Evaluation, Row, Table, load_table
+from benchmark.tables import Evaluation, Row, Table, load_table, table_ids
 from benchmark.user_files import UserFiles
 
 
@@ -218,6 +218,23 @@ def test_missing_saliency_of_some_images_is_told_before_anything_runs(
     paper = paper.model_copy(update={"data": known})
     with pytest.raises(BenchmarkError, match=r"of 4 of 5 images of val: a, b, c and 1 more$"):
         planned(paper, files)
+
+
+def test_every_row_of_ours_has_a_network_in_the_papers_profile(paper: Profile) -> None:
+    rows = [row for name in table_ids() for row in load_table(name).rows if row.ours]
+    assert {row.segmentation for row in rows} - {None} <= paper.segmentation.keys()
+
+
+def test_a_network_that_the_paper_does_not_describe_is_a_difference(
+    paper: Profile, files: UserFiles
+) -> None:
+    table = load_table("dsna_table4").model_copy(
+        update={"rows": (load_table("dsna_table4").row("dsna_resnet101"),)}
+    )
+    (cell, *_) = make_plan(table, paper, files, (0,)).cells
+    assert cell.card.network == "deeplab_aspp_resnet101_voc12"
+    published = published_card(table, cell.row, cell.column)
+    assert cell.card.differences(published) == ["network"]
 
 
 def test_missing_saliency_is_asked_for(paper: Profile, files: UserFiles) -> None:

@@ -132,9 +132,7 @@ class TestWhatIsGiven:
         given.check_split("train_aug", ("t1",))
         with pytest.raises(BenchmarkError, match=r"lacks 1 of 2 images of train_aug: t2$"):
             given.check_split("train_aug", TRAIN)
-        with pytest.raises(
-            BenchmarkError, match=r"5 of 6 images of val: a, b, c and 2 more$"
-        ):
+        with pytest.raises(BenchmarkError, match=r"5 of 6 images of val: a, b, c and 2 more$"):
             given.check_split("val", ("a", "b", "c", "t1", "d", "e"))
         with pytest.raises(NotGiven, match="labels given in labels hold no image of val"):
             given.check_split("val", VAL)

@@ -99,6 +99,7 @@ class Segmentation(_Model):
     weights: str
     retraining: str | None = None  # the config of a row's second training, where it is another one
     fully_connected: bool = False  # load VGG-16's fc6 and fc7 too, thinned as in DeepLab
+    substitute: bool = False  # in place of a network that the paper does not describe in full
 
 
 class LabelRecipe(_Model):
