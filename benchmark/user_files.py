@@ -11,6 +11,7 @@ from benchmark.data.voc import LabelSource, VocDataset, open_voc
 from benchmark.errors import BenchmarkError
 from benchmark.profiles import Profile, VocFolder
 from benchmark.registry import near_name
+from benchmark.store import sha256_of
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 
@@ -100,10 +101,11 @@ def saliency_folder(profile: Profile, files: UserFiles) -> Path:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    from benchmark.weights import sha256  # imports torch
-
-    return sha256(path)
+    """Return the hex sha256 of a file; BenchmarkError where it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise BenchmarkError(f"cannot read {path}: {error.strerror}") from error
 
 
 def folder_digest(folder: Path, suffix: str = ".png") -> str:

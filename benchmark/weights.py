@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,15 +17,6 @@ from benchmark.mxnet_params import read_mxnet_params, resnet38_names
 from benchmark.store import write_atomic
 
 StateDict = dict[str, Tensor]
-
-
-def sha256(path: Path) -> str:
-    """Return the hex sha256 of a file."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise BenchmarkError(f"cannot read {path}: {error.strerror}") from error
 
 
 def load_state_dict(path: Path | str) -> StateDict:

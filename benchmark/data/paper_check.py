@@ -16,7 +16,7 @@ from PIL import Image
 from benchmark.data.voc import ANNOTATIONS, IMAGES, LABELS_CSV, SPLITS, VocDataset, read_mask
 from benchmark.errors import BenchmarkError, first_few
 from benchmark.saliency.files import read_saliency
-from benchmark.store import write_atomic
+from benchmark.store import sha256_of, write_atomic
 
 if TYPE_CHECKING:
     from benchmark.progress import Progress
@@ -258,9 +258,7 @@ class _Check:
 
     def keep(self, path: Path) -> None:
         """Put a file into the manifest."""
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.manifest[path.relative_to(self.root).as_posix()] = digest
+        self.manifest[path.relative_to(self.root).as_posix()] = sha256_of(path)
 
 
 def _check_overlap(check: _Check, lists: Mapping[str, Sequence[str]]) -> None:

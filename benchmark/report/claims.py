@@ -45,7 +45,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import fdtri
 
 from benchmark.metrics import Counts, MetricName, mean_over_classes
 from benchmark.seeding import derive
@@ -151,7 +151,7 @@ def variance_ratio(values: Sequence[float], others: Sequence[Sequence[float]]) -
         return None
     ratios = np.array([variances[0] / variance for variance in variances[1:]])
     freedoms = [len(other) - 1 for other in others]
-    low, high = (stats.f.ppf(level, len(values) - 1, freedoms) for level in LEVELS)
+    low, high = (fdtri(len(values) - 1, freedoms, level) for level in LEVELS)
     return Effect(*(float(bound.min()) for bound in (ratios, ratios / high, ratios / low)))
 
 

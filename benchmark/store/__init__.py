@@ -16,7 +16,7 @@ from benchmark.store.canonical import JSON, canonical_json
 from benchmark.store.folder import State, Status, Store, Workspace
 from benchmark.store.record import RECORD, Metrics, Record
 from benchmark.store.stage import Stage
-from benchmark.store.sums import SUMS, parse_sums
+from benchmark.store.sums import SUMS, parse_sums, sha256_of
 
 __all__ = [
     "JSON",
@@ -32,5 +32,6 @@ __all__ = [
     "canonical_json",
     "is_disk_full",
     "parse_sums",
+    "sha256_of",
     "write_atomic",
 ]

@@ -7,6 +7,7 @@ the batches are small. The Caffe variants differ in their input alone (test_conf
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,10 @@ from PIL import Image
 from benchmark.configs import config_path
 from benchmark.data.voc import read_image, write_label_png
 from benchmark.segmentation.inference import Views, probabilities
-from benchmark.segmentation.networks import load_config, quiet_mmengine
+from benchmark.segmentation.networks import quiet_mmengine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+from unformatted import unformatted
 
 FOLDER = config_path("deeplab_largefov_vgg16_voc12.py").parent
 CONFIGS = sorted(p.name for p in FOLDER.glob("deeplab*_voc12.py") if "caffe" not in p.name)
@@ -53,7 +57,7 @@ def memory() -> Iterator[None]:
 
 def small(name: str, voc_folder: Path, work: Path, iterations: int) -> Any:
     """The config with batches of two small views, stopped after so many iterations."""
-    config = load_config(config_path(name))
+    config = unformatted(config_path(name))
     config.work_dir = str(work)
     config.log_level = "ERROR"
     config.train_cfg.update(max_iters=iterations, val_interval=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import pytest
 from mmengine.runner import Runner
 
 from benchmark.configs import config_path
-from benchmark.segmentation.networks import load_config, quiet_mmengine
+from benchmark.segmentation.networks import quiet_mmengine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "helpers"))
+from unformatted import unformatted
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def voc_folder(tiny_set: Any, tmp_path: Path) -> Path:
 
 
 def test_train_validate_and_test_with_scales_and_flips(voc_folder: Path, tmp_path: Path) -> None:
-    config = load_config(config_path("deeplab_largefov_vgg16_scenes.py"))
+    config = unformatted(config_path("deeplab_largefov_vgg16_scenes.py"))
     config.work_dir = str(tmp_path / "work")
     config.model.backbone.width = 1 / 16
     config.model.decode_head.update(in_channels=32, channels=8)
