@@ -46,6 +46,12 @@ def open_user_data(settings: VocFolder, files: UserFiles) -> VocDataset:
             raise BenchmarkError(
                 f"{files.data} is not {settings.name}: {split} lists {found} images, not {expected}"
             )
+    for split in (dataset.train_split, dataset.val_split):
+        if not any(dataset.image_labels(image_id).any() for image_id in dataset.ids(split)):
+            raise BenchmarkError(
+                f"{files.data}: no image of {split} holds any of the classes "
+                f"{', '.join(dataset.classes)}: choose others with --classes"
+            )
     return dataset
 
 

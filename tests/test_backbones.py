@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,13 @@ def test_schemas_leave_a_cuda_torch_alone(monkeypatch: pytest.MonkeyPatch) -> No
         benchmark.torchvision_schemas, "_own_library_loads", lambda: pytest.fail("looked")
     )
     assert benchmark.torchvision_schemas.declare() is False
+
+
+@pytest.mark.parametrize("name", ["vgg16", "mobilenet_v2", "resnet", "resnet38"])
+def test_an_option_that_a_backbone_has_not_is_told(name: str) -> None:
+    message = f"no option of backbone {name} 'output_strid': did you mean 'output_stride'?"
+    with pytest.raises(BenchmarkError, match=re.escape(message)):
+        build_backbone(name, output_strid=8)
 
 
 @pytest.mark.parametrize(

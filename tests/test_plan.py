@@ -176,6 +176,22 @@ def test_a_folder_that_is_not_voc_2012_is_refused(files: UserFiles) -> None:
         planned(load_profile("paper"), files)
 
 
+def test_images_without_any_chosen_class_are_told_before_anything_is_trained(
+    files: UserFiles,
+) -> None:
+    """Both images hold birds alone."""
+    light, weights = load_profile("light"), {"mobilenet_v2": Path(__file__)}
+    of = UserFiles(data=files.data, weights=weights, classes=("bird", "cat"))
+    assert planned(light, of).cells
+    with pytest.raises(BenchmarkError, match=r"no image of train_aug holds any of .* cat, dog: ch"):
+        planned(light, replace(of, classes=("cat", "dog")))
+    assert files.data is not None
+    mask = Image.fromarray(np.full((10, 20), 8, np.uint8))
+    mask.save(files.data / "SegmentationClassAug" / "one.png")
+    with pytest.raises(BenchmarkError, match=r"no image of val holds any of the classes cat: choo"):
+        planned(light, replace(of, classes=("cat",)))
+
+
 def test_saliency_of_the_training_images_is_enough(paper: Profile, files: UserFiles) -> None:
     """Releases hold maps of train_aug alone; the cells are scored on val without any."""
     whole = planned(paper, files)

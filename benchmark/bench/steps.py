@@ -21,7 +21,7 @@ from benchmark.costs.without_files import GraphWithoutFiles
 from benchmark.device import device
 from benchmark.errors import BenchmarkError
 from benchmark.method import Batch, Head, LabelledImages, Method, TrainingRecipe
-from benchmark.profiles import GeneratedScenes, Profile, load_profile
+from benchmark.profiles import GeneratedScenes, Profile, VocFolder, load_profile
 from benchmark.progress import SilentProgress, duration
 from benchmark.registry import build_method, near_name, parse_options
 from benchmark.seeding import derive
@@ -98,10 +98,13 @@ def steps(
     Images are noise of the data set's size and weights are random: neither changes what a step
     costs. Blocks of ``block`` steps take turns; one uncounted, then ``rounds`` of each kind, of
     which the median counts. On a GPU blocks are long: the images of two steps are drawn ahead, and
-    a short block would live on those. BenchmarkError for a row that the table has not.
+    a short block would live on those. BenchmarkError for a row that the table has not, and for a
+    profile whose images are the user's, of any size.
     """
     block = block or (4 if device().type == "cpu" else 40)
     scale = load_profile(profile)
+    if isinstance(scale.data, VocFolder) and scale.data.name is None:
+        raise BenchmarkError(f"profile {profile} has no images of its own: choose scenes or paper")
     graph = GraphWithoutFiles(scale, UserFiles())
     found = {row.id: row for row in load_table(TABLE).rows}
     for name in rows:

@@ -278,9 +278,13 @@ def open_voc(
     _check_layout(root)
     told = _read_description(root)
     source, csv_path = _label_source(root, told, labels, labels_csv)
+    if classes is None:
+        chosen = _checked_classes(told.get("classes"), f"{root / DESCRIPTION}: ")
+    else:
+        chosen = _checked_classes(classes)
     dataset = VocDataset(
         root=root,
-        classes=_checked_classes(classes if classes is not None else told.get("classes")),
+        classes=chosen,
         labels=source,
         labels_csv=csv_path,
         train_split=train_split or told.get("train_split") or _find_train_split(root),
@@ -408,16 +412,16 @@ def _read_description(root: Path) -> dict[str, Any]:
     return told
 
 
-def _checked_classes(classes: Sequence[str] | None) -> tuple[str, ...]:
+def _checked_classes(classes: Sequence[str] | None, where: str = "") -> tuple[str, ...]:
     if classes is None:
         return CLASS_NAMES
     if not classes:
-        raise BenchmarkError("no class to evaluate: name at least one VOC class")
+        raise BenchmarkError(f"{where}no class to evaluate: name at least one VOC class")
     for name in classes:
         if name not in CLASS_NAMES:
-            raise BenchmarkError(f"unknown class {name!r}{_near(name, CLASS_NAMES)}")
+            raise BenchmarkError(f"{where}unknown class {name!r}{_near(name, CLASS_NAMES)}")
         if list(classes).count(name) > 1:
-            raise BenchmarkError(f"class {name!r} is named twice: name it once")
+            raise BenchmarkError(f"{where}class {name!r} is named twice: name it once")
     return tuple(classes)
 
 

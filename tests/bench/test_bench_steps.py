@@ -91,3 +91,8 @@ def test_a_method_is_timed_with_all_its_trainings(
 def test_a_row_that_the_table_has_not_is_one_line() -> None:
     with pytest.raises(BenchmarkError, match=r"row of table methods.*seenett.*seenet"):
         steps("scenes", ("seenett",))
+
+
+def test_a_profile_without_images_of_its_own_is_refused() -> None:
+    with pytest.raises(BenchmarkError, match="light has no images of its own: choose scenes"):
+        steps("light", ("cam",))

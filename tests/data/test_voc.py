@@ -327,6 +327,10 @@ BROKEN_FOLDERS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda voc: (voc / "dataset.toml").write_text('classes = "cat"'),
         "dataset.toml: classes must be a list",
     ),
+    "toml with a misspelt class": (
+        lambda voc: (voc / "dataset.toml").write_text('classes = ["cat", "hors"]'),
+        "dataset.toml: unknown class 'hors': did you mean 'horse'?",
+    ),
     "toml with another label source": (
         lambda voc: (voc / "dataset.toml").write_text('labels = "mask"'),
         "unknown label source 'mask': did you mean 'masks'?",
