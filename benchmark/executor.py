@@ -103,7 +103,11 @@ def execute(
 
 
 def with_inputs(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the stages and all before them, inputs first, each key once."""
+    """Return the stages and all before them, inputs first, each key once.
+
+    Those that rest on no other come first of all: they read the user's files, and a mistake there
+    should not be told after days of training.
+    """
     order: dict[str, Stage] = {}
 
     def add(stage: Stage) -> None:
@@ -114,7 +118,7 @@ def with_inputs(stages: Sequence[Stage]) -> list[Stage]:
 
     for stage in stages:
         add(stage)
-    return list(order.values())
+    return sorted(order.values(), key=lambda stage: bool(stage.inputs))
 
 
 def plan_states(stages: Sequence[Stage], store: Store) -> dict[str, State]:

@@ -34,6 +34,15 @@ def test_a_chain_counts_its_own_stage_and_the_longest_way_to_an_end() -> None:
     assert lengths == {images.key: 12, short.key: 1, training.key: 11, end.key: 1}
 
 
+def test_what_reads_the_users_files_comes_before_any_training() -> None:
+    images = Stage(name="images", config={}, label="images")
+    attention = Stage("attention", {}, {"images": images}, label="attention")
+    saliency = Stage("saliency", {}, label="saliency")
+    labels = Stage("labels", {}, {"maps": attention, "saliency": saliency}, label="labels")
+    names = [stage.label for stage in with_inputs([labels])]
+    assert names == ["images", "saliency", "attention", "labels"]
+
+
 def makespan(ends: list[Stage], jobs: int) -> tuple[int, list[str]]:
     """Return the seconds until all is made, and the labels in the order of their end."""
     order = with_inputs(ends)
