@@ -46,9 +46,14 @@ def run_plans(
     targets = union_of_targets(plans, rows)
     if not targets:
         names = ", ".join(rows or (plan.table.id for plan in plans))
-        raise BenchmarkError(
-            f"{names}: cited, or not of profile {plans[0].profile.id}: nothing to run"
+        reasons = dict.fromkeys(
+            reason
+            for plan in plans
+            for (row, _), reason in plan.absent.items()
+            if rows is None or row in rows
         )
+        why = "; ".join(reasons) or f"cited, or not of profile {plans[0].profile.id}"
+        raise BenchmarkError(f"{names}: nothing to run: {why}")
     failures: dict[str, str] = {}
 
     def set_aside(stage: Stage, error: Exception) -> None:

@@ -19,9 +19,11 @@ from benchmark.graph import method_code
 from benchmark.method import TrainingRecipe
 from benchmark.plan import Plan, make_plan, make_plans
 from benchmark.profiles import Profile, Saliency, VocFolder, load_profile, profile_ids
+from benchmark.progress import SilentProgress
 from benchmark.registry import load_method_class, parse_options
 from benchmark.report.card import published_card
-from benchmark.store import Stage
+from benchmark.runner import run_plans
+from benchmark.store import Stage, Store
 from benchmark.tables import Evaluation, Row, Table, load_table, table_ids
 from benchmark.user_files import UserFiles
 
@@ -214,6 +216,25 @@ def test_saliency_of_the_training_images_is_enough(paper: Profile, files: UserFi
         plan.sheet("seenet")
     with pytest.raises(BenchmarkError, match="'senet': did you mean 'seenet'"):
         plan.sheet("senet")
+
+
+def test_a_row_of_which_the_files_leave_nothing_to_measure_says_why(
+    paper: Profile, files: UserFiles, tmp_path: Path
+) -> None:
+    """The table of all methods scores labels of val, which SeeNet makes with saliency."""
+    assert files.saliency is not None
+    (files.saliency / "two.png").unlink()
+    known = load_table("methods")
+    table = known.model_copy(update={"rows": (known.row("cam"), known.row("seenet"))})
+    plan = make_plan(table, paper, files, (0,))
+    assert {cell.row.id for cell in plan.cells} == {"cam"}
+    store, progress = Store(tmp_path / "store"), SilentProgress()
+    with pytest.raises(
+        BenchmarkError, match=r"^seenet: nothing to run: .* no saliency map of val$"
+    ):
+        run_plans(
+            [plan], store, progress, rows=["seenet"], keep_stale=False, jobs=1, announce=print
+        )
 
 
 def test_missing_saliency_of_some_images_is_told_before_anything_runs(
