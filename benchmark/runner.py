@@ -53,7 +53,7 @@ def run_plans(
             if rows is None or row in rows
         )
         why = "; ".join(reasons) or f"cited, or not of profile {plans[0].profile.id}"
-        raise BenchmarkError(f"{names}: nothing to run: {why}")
+        raise BenchmarkError(f"{names}: {why}: nothing to run")
     failures: dict[str, str] = {}
 
     def set_aside(stage: Stage, error: Exception) -> None:

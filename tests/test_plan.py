@@ -230,7 +230,7 @@ def test_a_row_of_which_the_files_leave_nothing_to_measure_says_why(
     assert {cell.row.id for cell in plan.cells} == {"cam"}
     store, progress = Store(tmp_path / "store"), SilentProgress()
     with pytest.raises(
-        BenchmarkError, match=r"^seenet: nothing to run: .* no saliency map of val$"
+        BenchmarkError, match=r"^seenet: .* no saliency map of val: nothing to run$"
     ):
         run_plans(
             [plan], store, progress, rows=["seenet"], keep_stale=False, jobs=1, announce=print

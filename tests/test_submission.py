@@ -172,6 +172,6 @@ def test_what_no_server_scores(paper: Profile, files: UserFiles) -> None:
         plan_submission(fullsup, "largefov_vgg16", load_profile("scenes"), UserFiles())
     with pytest.raises(BenchmarkError, match="profile scenes has no aspp_vgg16"):
         plan_submission(fullsup, "aspp_vgg16", load_profile("scenes"), UserFiles())
-    few = UserFiles(data=files.data, classes=("cat",), weights=files.weights)
+    few = UserFiles(data=files.data, classes=("bird",), weights=files.weights)
     with pytest.raises(BenchmarkError, match="all 20 classes"):
         plan_submission(fullsup, "largefov_vgg16", paper, few)

@@ -82,8 +82,8 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 def test_nothing_but_masks_images_and_weights_comes_before_the_training(plan: Plan) -> None:
     assert [stage.name for stage in plan.stages] == [
         "scenes",
-        "true_labels",
         "backbone",
+        "true_labels",
         "segmentation",
         "prediction",
         "score",
