@@ -24,6 +24,11 @@ class ProcessDied(BenchmarkError):
     """The process that made a stage was ended from outside: out of memory, or by hand."""
 
 
+def lacking(missing: Sequence[str], wanted: Sequence[str], split: str) -> str:
+    """Return e.g. ``8 of 1449 images of val: a, b, c and 5 more``."""
+    return f"{len(missing)} of {len(wanted)} images of {split}: {first_few(missing)}"
+
+
 def first_few(names: Sequence[str]) -> str:
     """Return e.g. ``a, b, c and 5 more``."""
     more = f" and {len(names) - FEW} more" if len(names) > FEW else ""

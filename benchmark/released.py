@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
 
-from benchmark.errors import BenchmarkError, NotGiven, first_few
+from benchmark.errors import BenchmarkError, NotGiven, lacking
 from benchmark.registry import near_name
 from benchmark.user_files import file_digest, folder_digest
 
@@ -92,8 +92,7 @@ class ReleasedFiles:
             raise NotGiven(f"{self.kind} given in {self.name} hold no image of {split}")
         if missing:
             raise BenchmarkError(
-                f"--from {self.kind}: {self.path} lacks {len(missing)} of {len(wanted)} images of "
-                f"{split}: {first_few(missing)}"
+                f"--from {self.kind}: {self.path} lacks {lacking(missing, wanted, split)}"
             )
 
     @property

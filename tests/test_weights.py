@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from safetensors import safe_open
 
 from benchmark.backbones import build_backbone
 from benchmark.errors import BenchmarkError
+from benchmark.user_files import file_digest
 from benchmark.weights import load_backbone, load_state_dict, save_state_dict
 
 
@@ -31,7 +33,13 @@ def test_safetensors_there_and_back(tmp_path: Path, state: dict) -> None:
     }
     with safe_open(path, "pt") as file:
         assert file.metadata() == {"made by": "test"}
+    assert file_digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_file_that_cannot_be_read_has_no_digest(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkError, match=r"^cannot read .*: Is a directory$"):
+        file_digest(tmp_path)
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

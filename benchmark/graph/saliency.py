@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from benchmark.errors import BenchmarkError, NotGiven, first_few
+from benchmark.errors import BenchmarkError, NotGiven, lacking
 from benchmark.graph.code import READING
 from benchmark.graph.files import GivenFiles
 from benchmark.graph.images import Images
@@ -91,8 +91,7 @@ class SaliencyStages:
             raise NotGiven(f"{folder} holds no saliency map of {name}")
         if missing:
             raise BenchmarkError(
-                f"{folder} lacks the saliency maps of {len(missing)} of {len(ids)} images of "
-                f"{name}: {first_few(missing)}"
+                f"{folder} lacks the saliency maps of {lacking(missing, ids, name)}"
             )
 
     def source(self) -> SaliencySource:
